@@ -1,0 +1,36 @@
+# The two commands of this project are `make run` and `make test`; each sets up what it needs.
+.PHONY: setup setup-system run check test bench format clean
+PY := .venv/bin/python
+
+setup: .venv/.ready web/node_modules/.ready src/stentor/web/dist/.ready
+
+.venv/.ready: requirements-dev.txt pyproject.toml
+	scripts/setup-python
+
+web/node_modules/.ready: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --silent && touch node_modules/.ready
+
+WEB_SOURCES := $(shell find web/src web/index.html web/stage.html web/vite.config.ts 2>/dev/null)
+src/stentor/web/dist/.ready: $(WEB_SOURCES) web/node_modules/.ready
+	cd web && npm run --silent build && touch ../src/stentor/web/dist/.ready
+
+setup-system:
+	scripts/setup-system
+
+run: setup
+	.venv/bin/stentor demo
+
+check: setup
+	scripts/check
+
+test: setup setup-system
+	scripts/test
+
+bench: setup setup-system
+	$(PY) -m bench
+
+format: setup
+	.venv/bin/ruff check --fix-only -q . && .venv/bin/ruff format -q .
+
+clean:
+	rm -rf .venv web/node_modules src/stentor/web/dist data results

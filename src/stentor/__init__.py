@@ -1,0 +1,1 @@
+"""Stentor: a self-hosted live-audio stage for audiences of any size."""

@@ -1,0 +1,1 @@
+"""The archive turns the log into objects and signs the proof."""

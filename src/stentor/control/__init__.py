@@ -1,0 +1,1 @@
+"""Control: catalogue, permissions, the API and the staff's port."""

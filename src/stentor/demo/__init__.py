@@ -1,0 +1,1 @@
+"""The demo: two synthetic people hold a conversation over real WebRTC."""

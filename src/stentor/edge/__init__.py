@@ -1,0 +1,1 @@
+"""An edge serves listeners: playback, push, progressive and the room's page."""

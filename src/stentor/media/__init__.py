@@ -1,0 +1,1 @@
+"""Pure sound: bytes and samples in, bytes and samples out."""

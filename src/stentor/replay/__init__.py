@@ -1,0 +1,1 @@
+"""Replay serves what the archive wrote, under the same address."""

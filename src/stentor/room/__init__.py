@@ -1,0 +1,1 @@
+"""Pure people and permission: ids, states, documents, grants, the door."""

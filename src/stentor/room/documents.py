@@ -1,0 +1,125 @@
+"""The live documents of a room: what control, origin and edges tell each other, as JSON.
+
+Each has a single writer. ``RoomDocument`` (bucket ``rooms``) is control's: what the room is and which state it
+is in. ``StageDocument`` (bucket ``stages``, and ``live.{room}.stage`` up to five times a second) is the
+origin's: who is there and what is heard. Edges merge both into state.json.
+"""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from stentor.room.states import RoomState
+
+
+class Role(StrEnum):
+    """What a person may do in a room; ``operator`` is for the whole installation."""
+
+    OPERATOR = "operator"
+    HOST = "host"
+    COHOST = "cohost"
+    SPEAKER = "speaker"
+    MODERATOR = "moderator"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def to_bytes(self) -> bytes:
+        """Return the document as JSON."""
+        return self.model_dump_json(exclude_none=False).encode()
+
+
+class Announcement(_Document):
+    """A sentence to everybody; ``at_ns`` in Unix nanoseconds."""
+
+    text: str
+    at_ns: int
+
+
+class RoomDocument(_Document):
+    """What a room is. Times in Unix nanoseconds.
+
+    ``zero_ns`` is the wall time of sample 0, a multiple of 1.92 s, set when the doors first open.
+    ``key_fingerprint`` is the lower-case hex SHA-256 of the raw Ed25519 public key that signs the proof.
+    """
+
+    room: str
+    title: str
+    description: str = ""
+    language: str = "en"
+    state: RoomState
+    planned_start_ns: int | None = None
+    time_zone: str | None = None
+    zero_ns: int | None = None
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    recorded: bool = True
+    announcement: Announcement | None = None
+    key_fingerprint: str = ""
+
+
+class StagePerson(_Document):
+    """One person on stage, as the origin hears them.
+
+    ``heard``: has been above the voice threshold since joining. ``level_dbfs``: RMS of the last 200 ms.
+    ``person`` is the link's id. ``muted_by`` is None, "self" or "host".
+    """
+
+    person: str
+    name: str
+    role: Role
+    connected: bool = True
+    muted_by: str | None = None
+    speaking: bool = False
+    heard: bool = False
+    level_dbfs: float = -90.0
+
+
+class StageDocument(_Document):
+    """Who is on stage and what the program is, as of ``at_ns``.
+
+    ``on_air`` follows the program, not the button: true from the step in which voices go out.
+    ``silent_s`` is for how long the program has been below -50 LUFS while on air.
+    """
+
+    room: str
+    epoch: int
+    at_ns: int
+    on_air: bool = False
+    people: tuple[StagePerson, ...] = ()
+    level_dbfs: float = -90.0
+    silent_s: float = 0.0
+
+
+class AudienceReport(_Document):
+    """How many listen to a room at one edge, sent every 2 s; forgotten after 7 s."""
+
+    edge: str
+    listeners: int
+    by_transport: dict[str, int] = {}
+
+
+class EventKind(StrEnum):
+    """What happened in a room, in the log."""
+
+    EPOCH = "epoch"
+    STATE = "state"
+    ROSTER = "roster"
+    ANNOUNCEMENT = "announcement"
+
+
+class RoomEvent(_Document):
+    """One record on ``room.{room}.event``.
+
+    ``step``: the first step for which it holds (for ``state``: from this step the program is on air, on hold,
+    or over). ``state`` is set for kind ``state``; ``text`` for announcements; ``people`` for rosters.
+    """
+
+    kind: EventKind
+    at_ns: int
+    step: int
+    epoch: int
+    state: RoomState | None = None
+    text: str | None = None
+    people: tuple[str, ...] = ()

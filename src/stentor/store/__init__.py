@@ -1,0 +1,1 @@
+"""Where things rest: the catalogue in SQL and the objects of recordings."""
