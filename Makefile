@@ -1,5 +1,5 @@
 # The two commands of this project are `make run` and `make test`; each sets up what it needs.
-.PHONY: setup setup-system run check test bench format clean
+.PHONY: setup setup-system run check test bench format lock clean
 PY := .venv/bin/python
 
 setup: .venv/.ready web/node_modules/.ready src/stentor/web/dist/.ready
@@ -31,6 +31,12 @@ bench: setup setup-system
 
 format: setup
 	.venv/bin/ruff check --fix-only -q . && .venv/bin/ruff format -q .
+
+LOCK := .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-annotate --no-header --quiet
+lock: .venv/.ready
+	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) requirements.in requirements-dev.in -o requirements-dev.txt
 
 clean:
 	rm -rf .venv web/node_modules src/stentor/web/dist data results
