@@ -57,5 +57,5 @@ class SystemClock:
 
 def iso_utc(moment: UnixNs) -> str:
     """Return Unix nanoseconds as RFC 3339 in UTC with milliseconds, for example in state.json."""
-    whole = datetime.fromtimestamp(moment / NS_PER_S, tz=UTC)
+    whole = datetime.fromtimestamp(moment // NS_PER_S, tz=UTC)
     return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment // 1_000_000 % 1000:03d}Z"
