@@ -1,1 +1,1 @@
-"""Where things rest: the catalogue in SQL and the objects of recordings."""
+"""What lasts: the catalogue (SQL), objects (recordings) and keys. Ports first; only ``app`` names a driver."""

@@ -1,0 +1,79 @@
+"""Who may do what: the one place that decides. What is not in the table is refused."""
+
+from enum import StrEnum
+from types import MappingProxyType
+
+from stentor.errors import Forbidden
+from stentor.room.documents import Role
+
+
+class Action(StrEnum):
+    """What a person of the staff can ask for. The value is how a refusal names it."""
+
+    CREATE_ROOM = "create a room"
+    LIST_ROOMS = "list all rooms"
+    DELETE_ROOM = "delete a room"
+    READ_ROOM = "look at this room"
+    EDIT_ROOM = "change what this room is called and when it starts"
+    CHANGE_STATE = "open, start, hold or end this room"
+    READ_LINKS = "see this room's links"
+    MAKE_LINK = "invite people"
+    END_LINK = "revoke a link"
+    MOVE_LINK = "move a link to a new device"
+    READ_ROSTER = "see who is on stage"
+    WATCH = "follow this room's events"
+    MUTE_ANYBODY = "mute other people"
+    MUTE_SELF = "mute oneself"
+    REMOVE = "remove a person"
+    RENAME_SELF = "change one's own name"
+    ANNOUNCE = "announce something to the audience"
+    SPEAK = "speak in this room"
+
+
+_PRESENT = frozenset({Action.READ_ROOM, Action.READ_ROSTER, Action.WATCH, Action.RENAME_SELF})
+_ON_STAGE = _PRESENT | {Action.SPEAK, Action.MUTE_SELF}
+_KEEPS_ORDER = frozenset({Action.READ_LINKS, Action.MOVE_LINK, Action.MUTE_ANYBODY, Action.REMOVE, Action.END_LINK})
+_RUNS_ROOM = _KEEPS_ORDER | {Action.EDIT_ROOM, Action.CHANGE_STATE, Action.MAKE_LINK, Action.ANNOUNCE}
+
+ALLOWED = MappingProxyType(
+    {
+        Role.OPERATOR: (_PRESENT - {Action.RENAME_SELF})
+        | _RUNS_ROOM
+        | {Action.CREATE_ROOM, Action.LIST_ROOMS, Action.DELETE_ROOM},
+        Role.HOST: _ON_STAGE | _RUNS_ROOM,
+        Role.COHOST: _ON_STAGE | _RUNS_ROOM,
+        Role.SPEAKER: _ON_STAGE,
+        Role.MODERATOR: _PRESENT | _KEEPS_ORDER | {Action.ANNOUNCE},
+    }
+)
+"""The actions of each role."""
+
+MANAGES = MappingProxyType(
+    {
+        Role.OPERATOR: frozenset({Role.HOST, Role.COHOST, Role.SPEAKER, Role.MODERATOR}),
+        Role.HOST: frozenset({Role.HOST, Role.COHOST, Role.SPEAKER, Role.MODERATOR}),
+        Role.COHOST: frozenset({Role.SPEAKER, Role.MODERATOR}),
+        Role.SPEAKER: frozenset[Role](),
+        Role.MODERATOR: frozenset({Role.SPEAKER}),
+    }
+)
+"""Whose links a role may make, see in full, move and revoke, and whom it may remove."""
+
+SPEAKING_ROLES = frozenset(role for role, actions in ALLOWED.items() if Action.SPEAK in actions)
+
+
+def allowed(role: Role, action: Action) -> bool:
+    """Tell whether the table lets ``role`` do ``action``."""
+    return action in ALLOWED.get(role, frozenset())
+
+
+def require(role: Role, action: Action) -> None:
+    """Raise Forbidden unless ``role`` may do ``action``."""
+    if not allowed(role, action):
+        raise Forbidden(f"As {role} you may not {action}.", slug="not-allowed", action=action.name.lower())
+
+
+def require_manages(role: Role, target: Role) -> None:
+    """Raise Forbidden unless ``role`` may manage people whose role is ``target``."""
+    if target not in MANAGES.get(role, frozenset()):
+        raise Forbidden(f"As {role} you may not do this to a {target}.", slug="not-allowed", target=str(target))

@@ -1,0 +1,199 @@
+"""The catalogue as the rest of Stentor sees it: rooms, links, announcements, recordings and the audit.
+
+Promises of every implementation, judged by one suite (tests/ports/test_catalogue):
+
+- What a call returned without an error is stored, whatever happens to the process next.
+- Each call is one transaction; readers never see half of one.
+- ``update_room`` with ``expected`` and ``claim_link`` are compare-and-set: of callers at the same time exactly
+  one succeeds, the others get None and nothing has changed.
+- A catalogue that does not answer raises StoreUnavailable; it works again by itself when the database does.
+
+Asked by control and archive alone, never on a listener's way. Times are Unix nanoseconds.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypedDict
+
+from stentor.room.documents import Announcement, Role
+from stentor.room.states import RoomState
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One room. ``changed_by`` is the name of whoever changed its state last."""
+
+    room: str
+    title: str
+    created_ns: int
+    description: str = ""
+    language: str = "en"
+    state: RoomState = RoomState.DRAFT
+    planned_start_ns: int | None = None
+    time_zone: str | None = None
+    zero_ns: int | None = None
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    recorded: bool = True
+    changed_by: str = ""
+    announcement: Announcement | None = None
+
+
+class RoomChanges(TypedDict, total=False):
+    """What can be changed in a room."""
+
+    title: str
+    description: str
+    language: str
+    state: RoomState
+    planned_start_ns: int | None
+    time_zone: str | None
+    zero_ns: int | None
+    started_ns: int | None
+    ended_ns: int | None
+    recorded: bool
+    changed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An invitation, and the person who holds it; ``room`` is None for an operator's.
+
+    ``device`` is the hash of the secret of the browser it is bound to, ``session`` the id of that browser's
+    newest session, ``asked_device`` the hash of another browser that wants it. ``whip_session`` and
+    ``whip_etag`` are of the person's newest WHIP session. ``host_muted``: muted by somebody else.
+    """
+
+    link: str
+    room: str | None
+    role: Role
+    name: str
+    created_ns: int
+    expires_s: int
+    device: str | None = None
+    session: str | None = None
+    asked_device: str | None = None
+    revoked_ns: int | None = None
+    host_muted: bool = False
+    whip_session: str | None = None
+    whip_etag: str | None = None
+
+
+class LinkChanges(TypedDict, total=False):
+    """What can be changed in a link."""
+
+    name: str
+    device: str | None
+    session: str | None
+    asked_device: str | None
+    revoked_ns: int | None
+    host_muted: bool
+    whip_session: str | None
+    whip_etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A room's recording is complete and can be played."""
+
+    room: str
+    published_ns: int
+    key_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to whom; ``detail`` is JSON text."""
+
+    at_ns: int
+    room: str | None
+    person: str
+    name: str
+    action: str
+    detail: str = "{}"
+
+
+class Rooms(Protocol):
+    """Rooms and their announcements."""
+
+    async def add_room(self, room: Room, links: tuple[Link, ...] = ()) -> bool:
+        """Store a new room and its first links together; return False, storing nothing, if its id is taken."""
+        ...
+
+    async def room(self, room: str) -> Room | None:
+        """Return a room with its announcement, or None."""
+        ...
+
+    async def rooms(self) -> list[Room]:
+        """Return every room, the newest first."""
+        ...
+
+    async def due_rooms(self, now_ns: int) -> list[Room]:
+        """Return the scheduled rooms whose planned time has come, the earliest first."""
+        ...
+
+    async def update_room(self, room: str, changes: RoomChanges, *, expected: RoomState | None = None) -> Room | None:
+        """Change a room if it exists and, where given, its state is ``expected``; return it as it is now, or None."""
+        ...
+
+    async def delete_room(self, room: str) -> None:
+        """Forget a room with its links, announcements and recording; no error when there is none."""
+        ...
+
+    async def announce(self, room: str, text: str | None, *, at_ns: int, by: str) -> None:
+        """Replace the room's announcement; None takes it away. Earlier ones are kept for the record."""
+        ...
+
+    async def add_recording(self, recording: Recording) -> None:
+        """Store that a recording is complete; saying it twice is harmless."""
+        ...
+
+    async def recording(self, room: str) -> Recording | None:
+        """Return a room's recording, or None."""
+        ...
+
+
+class Links(Protocol):
+    """Invitations."""
+
+    async def add_link(self, link: Link) -> None:
+        """Store a new link."""
+        ...
+
+    async def link(self, link: str) -> Link | None:
+        """Return a link, or None."""
+        ...
+
+    async def links(self, room: str | None) -> list[Link]:
+        """Return a room's links (None: the operators'), the oldest first, the revoked too."""
+        ...
+
+    async def claim_link(self, link: str, *, device: str, session: str) -> Link | None:
+        """Bind a link to a device and give it a new session; return it, or None.
+
+        None when it is revoked, or bound to another device. A device that asked and now holds asks no longer.
+        """
+        ...
+
+    async def update_link(self, link: str, changes: LinkChanges) -> Link | None:
+        """Change a link; return it as it is now, or None when there is none."""
+        ...
+
+
+class Catalogue(Rooms, Links, Protocol):
+    """Everything of the catalogue."""
+
+    async def write_audit(self, entry: AuditEntry) -> None:
+        """Add to the audit."""
+        ...
+
+    async def audit(self, room: str | None) -> list[AuditEntry]:
+        """Return a room's audit, the oldest first (None: of the installation)."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the catalogue answers; raises StoreUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        ...

@@ -1,0 +1,1 @@
+"""Alembic's migrations of the catalogue, run by store/sql_migrate at each start."""

@@ -1,0 +1,227 @@
+"""The catalogue in SQL: SQLite for one machine, PostgreSQL at scale; the same statements for both."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from sqlalchemy import RowMapping, delete, event, insert, or_, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from stentor.errors import StoreUnavailable
+from stentor.room.documents import Announcement, Role
+from stentor.room.states import RoomState
+from stentor.store.catalogue import AuditEntry, Link, LinkChanges, Recording, Room, RoomChanges
+from stentor.store.sql_tables import ANNOUNCEMENTS, AUDIT, LINKS, RECORDINGS, ROOMS
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+_BUSY_TIMEOUT_MS = 5_000
+_POOL_TIMEOUT_S = 5.0
+
+
+def create_engine(url: str) -> AsyncEngine:
+    """Return an engine for ``sqlite+aiosqlite:///FILE`` or ``postgresql+asyncpg://…``, set up as we need it."""
+    if not url.startswith("sqlite"):
+        return create_async_engine(url, pool_pre_ping=True, pool_timeout=_POOL_TIMEOUT_S)
+    engine = create_async_engine(url, pool_timeout=_POOL_TIMEOUT_S)
+    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: "DBAPIConnection", _entry: "ConnectionPoolEntry") -> None:
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+class SqlCatalogue:
+    """The catalogue port over SQLAlchemy Core. Call ``sql_migrate.migrate`` once before the first use."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    async def ping(self) -> None:
+        """Ask the database for nothing."""
+        async with self._transaction() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            raise StoreUnavailable(
+                "The catalogue does not answer. Nothing was changed; try again in a moment."
+            ) from error
+        except SQLAlchemyError as error:
+            raise StoreUnavailable(f"The catalogue refused the request ({type(error).__name__}).") from error
+
+    async def add_room(self, room: Room, links: tuple[Link, ...] = ()) -> bool:
+        """Insert a room and its links."""
+        values = {**asdict(room), "state": str(room.state)}
+        del values["announcement"]
+        try:
+            async with self._transaction() as connection:
+                await connection.execute(insert(ROOMS).values(**values))
+                for link in links:
+                    await connection.execute(insert(LINKS).values(**_link_values(link)))
+        except IntegrityError:
+            return False
+        return True
+
+    async def room(self, room: str) -> Room | None:
+        """Select one room."""
+        async with self._transaction() as connection:
+            row = (await connection.execute(select(ROOMS).where(ROOMS.c.room == room))).mappings().first()
+        return _room(row) if row else None
+
+    async def rooms(self) -> list[Room]:
+        """Select all rooms."""
+        async with self._transaction() as connection:
+            rows = await connection.execute(select(ROOMS).order_by(ROOMS.c.created_ns.desc(), ROOMS.c.room))
+        return [_room(row) for row in rows.mappings()]
+
+    async def due_rooms(self, now_ns: int) -> list[Room]:
+        """Select the scheduled rooms that are due."""
+        query = (
+            select(ROOMS)
+            .where(ROOMS.c.state == str(RoomState.SCHEDULED), ROOMS.c.planned_start_ns <= now_ns)
+            .order_by(ROOMS.c.planned_start_ns)
+        )
+        async with self._transaction() as connection:
+            rows = await connection.execute(query)
+        return [_room(row) for row in rows.mappings()]
+
+    async def update_room(self, room: str, changes: RoomChanges, *, expected: RoomState | None = None) -> Room | None:
+        """Update a room, as compare-and-set where ``expected`` is given."""
+        values = {key: str(value) if isinstance(value, RoomState) else value for key, value in changes.items()}
+        statement = update(ROOMS).where(ROOMS.c.room == room).values(**values).returning(ROOMS)
+        if expected is not None:
+            statement = statement.where(ROOMS.c.state == str(expected))
+        async with self._transaction() as connection:
+            row = (await connection.execute(statement)).mappings().first()
+        return _room(row) if row else None
+
+    async def delete_room(self, room: str) -> None:
+        """Delete a room; what belongs to it goes by its foreign keys."""
+        async with self._transaction() as connection:
+            await connection.execute(delete(ROOMS).where(ROOMS.c.room == room))
+
+    async def announce(self, room: str, text: str | None, *, at_ns: int, by: str) -> None:
+        """Record an announcement and make it the room's."""
+        current = {"announcement_text": text, "announcement_ns": None if text is None else at_ns}
+        async with self._transaction() as connection:
+            await connection.execute(update(ROOMS).where(ROOMS.c.room == room).values(**current))
+            await connection.execute(insert(ANNOUNCEMENTS).values(room=room, at_ns=at_ns, author=by, text=text))
+
+    async def add_recording(self, recording: Recording) -> None:
+        """Insert a recording unless it is there."""
+        try:
+            async with self._transaction() as connection:
+                await connection.execute(insert(RECORDINGS).values(**asdict(recording)))
+        except IntegrityError:
+            if await self.recording(recording.room) is None:
+                raise StoreUnavailable(f"There is no room {recording.room} to record.") from None
+
+    async def recording(self, room: str) -> Recording | None:
+        """Select a room's recording."""
+        async with self._transaction() as connection:
+            row = (await connection.execute(select(RECORDINGS).where(RECORDINGS.c.room == room))).mappings().first()
+        return Recording(**row) if row else None
+
+    async def add_link(self, link: Link) -> None:
+        """Insert a link."""
+        try:
+            async with self._transaction() as connection:
+                await connection.execute(insert(LINKS).values(**_link_values(link)))
+        except IntegrityError as error:
+            raise StoreUnavailable(f"There is no room {link.room} for this link.") from error
+
+    async def link(self, link: str) -> Link | None:
+        """Select a link."""
+        async with self._transaction() as connection:
+            row = (await connection.execute(select(LINKS).where(LINKS.c.link == link))).mappings().first()
+        return _link(row) if row else None
+
+    async def links(self, room: str | None) -> list[Link]:
+        """Select a room's links, or the operators'."""
+        query = select(LINKS).where(LINKS.c.room == room).order_by(LINKS.c.created_ns, LINKS.c.link)
+        async with self._transaction() as connection:
+            rows = await connection.execute(query)
+        return [_link(row) for row in rows.mappings()]
+
+    async def claim_link(self, link: str, *, device: str, session: str) -> Link | None:
+        """Bind a link to a device, as compare-and-set."""
+        statement = (
+            update(LINKS)
+            .where(
+                LINKS.c.link == link,
+                LINKS.c.revoked_ns.is_(None),
+                or_(LINKS.c.device.is_(None), LINKS.c.device == device),
+            )
+            .values(device=device, session=session)
+            .returning(LINKS)
+        )
+        done_asking = (
+            update(LINKS).where(LINKS.c.link == link, LINKS.c.asked_device == device).values(asked_device=None)
+        )
+        async with self._transaction() as connection:
+            await connection.execute(done_asking)
+            row = (await connection.execute(statement)).mappings().first()
+            if row is None:
+                await connection.rollback()
+        return _link(row) if row else None
+
+    async def update_link(self, link: str, changes: LinkChanges) -> Link | None:
+        """Update a link."""
+        statement = update(LINKS).where(LINKS.c.link == link).values(**changes).returning(LINKS)
+        async with self._transaction() as connection:
+            row = (await connection.execute(statement)).mappings().first()
+        return _link(row) if row else None
+
+    async def write_audit(self, entry: AuditEntry) -> None:
+        """Insert an entry of the audit."""
+        async with self._transaction() as connection:
+            await connection.execute(insert(AUDIT).values(**asdict(entry)))
+
+    async def audit(self, room: str | None) -> list[AuditEntry]:
+        """Select a room's audit."""
+        columns = [column for column in AUDIT.c if column.name != "id"]
+        async with self._transaction() as connection:
+            rows = await connection.execute(select(*columns).where(AUDIT.c.room == room).order_by(AUDIT.c.id))
+        return [AuditEntry(**row) for row in rows.mappings()]
+
+
+def _room(row: RowMapping) -> Room:
+    values = dict(row)
+    said, at_ns = values.pop("announcement_text"), values.pop("announcement_ns")
+    announcement = Announcement(text=str(said), at_ns=at_ns) if isinstance(at_ns, int) else None
+    state = RoomState(str(values.pop("state")))
+    return Room(**values, state=state, announcement=announcement)
+
+
+def _link(row: RowMapping) -> Link:
+    values = dict(row)
+    return Link(**{**values, "role": Role(str(values["role"]))})
+
+
+def _link_values(link: Link) -> dict[str, object]:
+    return {**asdict(link), "role": str(link.role)}
