@@ -1,0 +1,388 @@
+"""Every setting, declared once: flags, environment, TOML keys, their help and the sample file derive from it.
+
+What is said more loudly wins: a flag over ``STENTOR_…`` in the environment over the TOML file over the default.
+A key or variable that does not exist is an error that names the nearest one that does.
+"""
+
+import difflib
+import json
+import os
+import socket
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stentor.errors import ConfigError
+
+ENV_PREFIX = "STENTOR_"
+# Variables of the same prefix that are not settings: the file to read, and what a parent tells its children.
+OTHER_VARIABLES = frozenset({"STENTOR_CONFIG", "STENTOR_PROCESS", "STENTOR_PARENT", "STENTOR_PRIVATE_SOCKET"})
+
+PLACES = "Where things are"
+ADDRESSES = "Addresses"
+MEDIA = "Speakers' media"
+PROCESSES = "Processes"
+BACKENDS = "Bus and stores"
+LOGS = "Logs"
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value
+
+
+def _absent(value: object) -> object:
+    return None if value == "" else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+File = Annotated[Path | None, BeforeValidator(_absent)]
+
+
+def _extra(group: str, *flags: str, secret: bool = False) -> JsonDict:
+    return {"group": group, "flags": list(flags), "secret": secret}
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Frozen; addresses left empty are filled in from the others."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True, validate_default=True)
+
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder for everything that must survive: catalogue, log, recordings, keys.",
+        json_schema_extra=_extra(PLACES),
+    )
+    tls_cert: File = Field(
+        None,
+        description="PEM file with the certificate and its chain, for both public ports; read again when it changes.",
+        json_schema_extra=_extra(PLACES),
+    )
+    tls_key: File = Field(
+        None, description="PEM file with the certificate's private key.", json_schema_extra=_extra(PLACES)
+    )
+    hold_sound: File = Field(
+        None,
+        description="Sound file that listeners hear before the start and on hold, in a loop; default: a soft chord.",
+        json_schema_extra=_extra(PLACES),
+    )
+    audience_host: str = Field(
+        "0.0.0.0",  # noqa: S104 - the audience is meant to come from everywhere
+        description="Address on which the audience port listens; :: for IPv6 and IPv4.",
+        json_schema_extra=_extra(ADDRESSES),
+    )
+    audience_port: Port = Field(8000, description="Port for listeners (TCP).", json_schema_extra=_extra(ADDRESSES))
+    staff_host: str = Field(
+        "0.0.0.0",  # noqa: S104 - hosts and speakers come from everywhere, with a link
+        description="Address on which the staff port listens.",
+        json_schema_extra=_extra(ADDRESSES),
+    )
+    staff_port: Port = Field(
+        8001,
+        description="Port for hosts and speakers: API, WHIP, their pages (TCP).",
+        json_schema_extra=_extra(ADDRESSES),
+    )
+    private_host: str = Field(
+        "127.0.0.1",
+        description="Address on which health and metrics are served; keep it private.",
+        json_schema_extra=_extra(ADDRESSES),
+    )
+    private_port: Port = Field(
+        8002, description="Port for /healthz, /readyz and /metrics (TCP).", json_schema_extra=_extra(ADDRESSES)
+    )
+    public_url: str = Field(
+        "",
+        description="Address that listeners type, when it is not this machine's: https://radio.example.org",
+        json_schema_extra=_extra(ADDRESSES),
+    )
+    staff_url: str = Field(
+        "",
+        description="Address of the staff port as hosts and speakers reach it; a microphone needs https.",
+        json_schema_extra=_extra(ADDRESSES),
+    )
+    media_url: str = Field(
+        "",
+        description="Address of playlists and segments, when a CDN stands in front of them.",
+        json_schema_extra=_extra(ADDRESSES),
+    )
+    udp_ports: str = Field(
+        "50000-50049",
+        description="UDP ports for speakers' media; each room that is open takes one.",
+        json_schema_extra=_extra(MEDIA),
+    )
+    udp_bind: Words = Field(
+        (),
+        description="Local addresses for speakers' media, separated by commas; default: all of this machine's.",
+        json_schema_extra=_extra(MEDIA),
+    )
+    advertise: Words = Field(
+        (),
+        description="Addresses under which speakers reach this machine when it is behind NAT, separated by commas.",
+        json_schema_extra=_extra(MEDIA),
+    )
+    edges: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Edge processes on this machine; 0: one a core, at least two.",
+        json_schema_extra=_extra(PROCESSES),
+    )
+    warm_spares: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="Room processes kept ready, so that a room opens and recovers at once.",
+        json_schema_extra=_extra(PROCESSES),
+    )
+    node: str = Field(
+        "",
+        description="Name of this machine among others; default: its host name.",
+        json_schema_extra=_extra(PROCESSES),
+    )
+    nats_url: str = Field(
+        "",
+        description="NATS servers, separated by commas; default: a private one that `serve` starts.",
+        json_schema_extra=_extra(BACKENDS, "--nats"),
+    )
+    nats_user: str = Field("", description="User on these NATS servers.", json_schema_extra=_extra(BACKENDS))
+    nats_password: str = Field(
+        "",
+        repr=False,
+        description="Password on these NATS servers (environment or file only).",
+        json_schema_extra=_extra(BACKENDS, secret=True),
+    )
+    nats_server: File = Field(
+        None,
+        description="The nats-server program that `serve` starts; default: the one installed with Stentor.",
+        json_schema_extra=_extra(BACKENDS),
+    )
+    database_url: str = Field(
+        "",
+        repr=False,
+        description="Catalogue: postgresql+asyncpg://user:password@host/name; default: SQLite in the data folder.",
+        json_schema_extra=_extra(BACKENDS, "--database"),
+    )
+    objects_url: str = Field(
+        "",
+        repr=False,
+        description="Recordings: s3://bucket/prefix or file:///folder; default: a folder in the data folder.",
+        json_schema_extra=_extra(BACKENDS, "--objects"),
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged.", json_schema_extra=_extra(LOGS)
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: for people on a terminal, JSON lines elsewhere.", json_schema_extra=_extra(LOGS)
+    )
+
+    @field_validator("data_dir", "tls_cert", "tls_key", "hold_sound", "nats_server")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps links
+
+    @field_validator("public_url", "staff_url", "media_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        if url:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+                raise ValueError("must be an address such as https://radio.example.org")
+        return url.rstrip("/")
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _range(cls, text: str) -> str:
+        first, _, last = text.partition("-")
+        if not (first.isascii() and first.isdigit() and (last or first).isascii() and (last or first).isdigit()):
+            raise ValueError("must be one port or a range such as 50000-50049")
+        if not 1 <= int(first) <= int(last or first) <= 65535:
+            raise ValueError("must be a range between 1 and 65535, the smaller port first")
+        return text
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both tls_cert and tls_key")
+        own = self.advertise[0] if self.advertise else "localhost"
+        audience = _url(self.tls, own, self.audience_host, self.audience_port)
+        fill = {
+            "public_url": audience,
+            "staff_url": _url(self.tls, own, self.staff_host, self.staff_port),
+            "media_url": self.public_url or audience,
+            "node": socket.gethostname(),
+            "database_url": f"sqlite+aiosqlite:///{self.data_dir / 'stentor.db'}",
+            "objects_url": (self.data_dir / "objects").as_uri(),
+        }
+        for name, value in fill.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
+        return self
+
+    @property
+    def tls(self) -> bool:
+        """Tell whether the public ports speak TLS themselves."""
+        return self.tls_cert is not None
+
+    @property
+    def udp_range(self) -> range:
+        """Return the UDP ports for rooms."""
+        first, _, last = self.udp_ports.partition("-")
+        return range(int(first), int(last or first) + 1)
+
+    @property
+    def edge_count(self) -> int:
+        """Return how many edges run on this machine."""
+        return self.edges or max(2, os.cpu_count() or 1)
+
+    @property
+    def embedded_bus(self) -> bool:
+        """Tell whether ``serve`` starts its own nats-server."""
+        return not self.nats_url
+
+    @property
+    def run_dir(self) -> Path:
+        """Return the folder for sockets and files that matter only while Stentor runs."""
+        return self.data_dir / "run"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Return the folder in which origins keep chunks that are not in the log yet."""
+        return self.data_dir / "spool"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Return the folder of signing keys."""
+        return self.data_dir / "keys"
+
+    def environment(self, **changes: object) -> dict[str, str]:
+        """Return every setting as environment for a child, so that nothing secret stands in its arguments."""
+        values = {**self.model_dump(mode="json"), **changes}
+        return {ENV_PREFIX + name.upper(): _plain(value) for name, value in values.items() if value is not None}
+
+
+def _plain(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _url(tls: bool, own: str, host: str, port: int) -> str:  # noqa: FBT001 - the scheme's first letter, so to say
+    name = own if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - recognised, not bound
+    name = f"[{name}]" if ":" in name else name
+    scheme, usual = ("https", 443) if tls else ("http", 80)
+    return f"{scheme}://{name}" + ("" if port == usual else f":{port}")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One setting as declared: what the command line, the sample file and messages derive from."""
+
+    name: str
+    kind: type
+    default: object
+    help: str
+    group: str
+    flags: tuple[str, ...]
+    secret: bool
+
+    @property
+    def variable(self) -> str:
+        """Return the setting's environment variable."""
+        return ENV_PREFIX + self.name.upper()
+
+
+def declared() -> Iterator[Declared]:
+    """Yield every setting in the order of the sample file."""
+    for name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)  # noqa: S101 - each field above is declared with _extra
+        flags = extra["flags"]
+        assert isinstance(flags, list)  # noqa: S101 - see above
+        yield Declared(
+            name=name,
+            kind=_kind(field),
+            default=field.default,
+            help=field.description or "",
+            group=str(extra["group"]),
+            flags=("--" + name.replace("_", "-"), *map(str, flags)),
+            secret=bool(extra["secret"]),
+        )
+
+
+def _kind(field: FieldInfo) -> type:
+    if field.annotation is int:
+        return int
+    return Path if field.annotation in (Path, Path | None) else str
+
+
+def load(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
+    """Return the settings from flags, environment and file; raises ConfigError in sentences.
+
+    Args:
+        config: a TOML file; default: what STENTOR_CONFIG names, or none.
+        flags: settings from the command line; those that are None were not given.
+    """
+    named = os.environ.get("STENTOR_CONFIG")
+    path = config or (Path(named) if named else None)
+    known = {setting.name: setting for setting in declared()}
+    file = _read(path) if path else {}
+    for key in file:
+        if key not in known:
+            raise ConfigError(f"{path} has an unknown key {key!r}{_nearest(key, known)}.")
+    variables = {setting.variable for setting in known.values()} | OTHER_VARIABLES
+    for key in os.environ:
+        if key.startswith(ENV_PREFIX) and key not in variables:
+            raise ConfigError(f"The environment has an unknown setting {key}{_nearest(key, variables)}.")
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    quiet = {name: value for name, value in file.items() if known[name].variable not in os.environ}
+    try:
+        return Settings(**{**quiet, **given})  # type: ignore[arg-type]  # checked by the model itself
+    except ValidationError as error:
+        raise ConfigError(" ".join(_sentences(error, known))) from None
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file {path} is not TOML: {error}.") from None
+
+
+def _nearest(key: str, known: Mapping[str, object] | set[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {near[0]}" if near else "; `stentor sample-config` lists them all"
+
+
+def _sentences(error: ValidationError, known: Mapping[str, Declared]) -> Iterator[str]:
+    for fault in error.errors():
+        text = fault["msg"].removeprefix("Value error, ")
+        setting = known.get(str(fault["loc"][0])) if fault["loc"] else None
+        if setting is None:
+            yield f"{text[:1].upper()}{text[1:]}."
+            continue
+        shown = f", not {fault['input']!r}" if Settings.model_fields[setting.name].repr else ""
+        yield f"{setting.flags[0]} ({setting.variable}, {setting.name} in the file): {text}{shown}."
+
+
+def sample_config() -> str:
+    """Return a commented TOML file with every setting, its help and its default."""
+    lines = ["# Stentor's settings. A flag or STENTOR_… in the environment wins over this file.", ""]
+    group = ""
+    for setting in declared():
+        if setting.group != group:
+            group = setting.group
+            lines += [f"# --- {group} ---", ""]
+        shown = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+        value = json.dumps("" if shown is None else shown if isinstance(shown, int | list) else str(shown))
+        lines += [f"# {setting.help}", f"# {setting.name} = {value}", ""]
+    return "\n".join(lines)
