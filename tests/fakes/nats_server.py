@@ -28,8 +28,9 @@ def nats_binary() -> str:
 class NatsServer:
     """One server with JetStream and a token. ``start`` after ``kill`` uses the same port and data."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, jetstream: bool = True) -> None:
         self.directory = directory
+        self.jetstream = jetstream
         self.token = secrets.token_hex(16)
         self.port = -1
         self.process: subprocess.Popen[bytes] | None = None
@@ -40,11 +41,11 @@ class NatsServer:
 
     def start(self) -> None:
         config = self.directory / "nats.conf"
+        store = f'store_dir: "{self.directory}/js", max_file_store: 256MB, max_memory_store: 16MB'
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
             f'ports_file_dir: "{self.directory}"\n'
-            f'jetstream {{ store_dir: "{self.directory}/js", max_file_store: 256MB, max_memory_store: 16MB }}\n'
-            f'authorization {{ token: "{self.token}" }}\n'
+            f'authorization {{ token: "{self.token}" }}\n' + (f"jetstream {{ {store} }}\n" if self.jetstream else "")
         )
         config.chmod(0o600)
         log = (self.directory / "nats.log").open("ab")
@@ -92,9 +93,9 @@ class NatsServer:
 
 
 @contextmanager
-def running_nats(directory: Path) -> Iterator[NatsServer]:
+def running_nats(directory: Path, *, jetstream: bool = True) -> Iterator[NatsServer]:
     """Run a server for the length of the context."""
-    server = NatsServer(directory)
+    server = NatsServer(directory, jetstream=jetstream)
     server.start()
     try:
         yield server

@@ -39,12 +39,21 @@ class NatsDocuments(NatsRecords):
 
     async def get(self, bucket: str, key: str) -> Document | None:
         """Return a document."""
+        document = await self._newest(bucket, key)
+        return document if document and document.value is not None else None
+
+    async def _newest(self, bucket: str, key: str) -> Document | None:
+        """Return what is stored for a key; a deletion or the mark of an expiry has no value.
+
+        The client's own ``get`` takes such a mark for an empty document.
+        """
+        prefix = f"$KV.{bucket}."
         with unavailable("get"):
             try:
-                entry = await self._bucket(bucket).get(key)
-            except nats.js.errors.KeyNotFoundError:
+                message = await self._jetstream.get_msg(f"KV_{bucket}", subject=f"{prefix}{key}", direct=True)
+            except nats.js.errors.NotFoundError:
                 return None
-        return Document(key, entry.value or b"", entry.revision or 0)
+        return _document(prefix, Stored(message.seq or 0, prefix + key, message.data or b"", message.headers or {}))
 
     async def put(self, bucket: str, key: str, value: bytes) -> int:
         """Store a document."""
@@ -52,10 +61,11 @@ class NatsDocuments(NatsRecords):
             return await self._bucket(bucket).put(key, value)
 
     async def create(self, bucket: str, key: str, value: bytes) -> int | None:
-        """Store a document where there is none."""
-        with unavailable("create"), _none_when_moved():
-            return await self._bucket(bucket).create(key, value)
-        return None
+        """Store a document where there is none, or only the mark of one that is gone."""
+        there = await self._newest(bucket, key)
+        if there and there.value is not None:
+            return None
+        return await self.update(bucket, key, value, revision=there.revision if there else 0)
 
     async def update(self, bucket: str, key: str, value: bytes, *, revision: int) -> int | None:
         """Store a document over ``revision``.
@@ -65,8 +75,8 @@ class NatsDocuments(NatsRecords):
         for _ in range(_ATTEMPTS):
             with unavailable("update"), _none_when_moved():
                 return await self._bucket(bucket).update(key, value, last=revision)
-            there = await self.get(bucket, key)
-            if there is None or there.revision != revision:
+            there = await self._newest(bucket, key)
+            if (there.revision if there else 0) != revision:
                 return None
             await self._clock.sleep(_PAUSE_S)
         raise BusUnavailable(f"The document {bucket}/{key} cannot be written at the moment.")
