@@ -1,0 +1,254 @@
+"""One UDP port for all sessions of a room's process, one socket for each local address.
+
+A STUN request finds its session by the username fragment in it, a STUN response by its transaction, and anything
+else by a source address that ICE has validated for that session (RFC 7983 tells them apart by the first byte).
+What finds no session is dropped and counted.
+"""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aioice.ice import get_host_addresses
+
+from stentor.errors import ConfigError
+from stentor.origin.guard import MAX_DATAGRAM_BYTES, drop
+
+Address = tuple[str, int]
+
+SOCKET_BUFFER_BYTES = 1 << 20
+_BATCH = 64
+_PORT_TRIES = 20
+_STUN_HEADER_BYTES = 20
+_STUN_COOKIE = b"\x21\x12\xa4\x42"
+_STUN_USERNAME = 6
+_STUN_CLASS_BITS = 0x0110
+
+
+class Member(Protocol):
+    """The place of one session on one socket."""
+
+    def stun_received(self, data: bytes, source: Address) -> None:
+        """Take a STUN message meant for this session. Must not raise."""
+        ...
+
+    def media_received(self, data: bytes) -> None:
+        """Take DTLS, SRTP or SRTCP from a validated address. Must not raise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """An address and port at which peers may reach us, for a candidate line."""
+
+    host: str
+    port: int
+
+
+def host_addresses(*, loopback: bool) -> list[str]:
+    """Return this machine's addresses, with 127.0.0.1 when asked for."""
+    addresses = [str(address) for address in get_host_addresses(use_ipv4=True, use_ipv6=True)]
+    return [*addresses, "127.0.0.1"] if loopback else addresses
+
+
+class UdpMux:
+    """The port. ``advertise`` holds addresses (``host`` or ``host:port``) that a NAT in front maps to us.
+
+    Raises ConfigError if an address is none, or if the port cannot be had.
+    """
+
+    def __init__(self, addresses: Sequence[str], port: int = 0, *, advertise: Sequence[str] = ()) -> None:
+        self._members: dict[tuple[int, bytes], Member] = {}
+        self._transactions: dict[bytes, Member] = {}
+        self._routes: dict[tuple[int, Address], Member] = {}
+        self.sockets = _bind(addresses, port)
+        self.port = int(self.sockets[0].getsockname()[1])
+        try:
+            self._advertised = [_reachable(text, self.port) for text in advertise]
+        except ConfigError:
+            self.close()
+            raise
+
+    def open(self) -> None:
+        """Begin to read; call it on the running event loop."""
+        loop = asyncio.get_running_loop()
+        for index, sock in enumerate(self.sockets):
+            loop.add_reader(sock.fileno(), self._read, index, sock)
+
+    def close(self) -> None:
+        """Stop reading and give the port back. Sessions must have been closed before."""
+        for sock in self.sockets:
+            if sock.fileno() >= 0:
+                with contextlib.suppress(RuntimeError):  # no loop runs any more, so nothing reads
+                    asyncio.get_running_loop().remove_reader(sock.fileno())
+                sock.close()
+
+    @property
+    def hosts(self) -> list[Reachable]:
+        """Return our own addresses, in the order of the sockets."""
+        return [Reachable(str(sock.getsockname()[0]), self.port) for sock in self.sockets]
+
+    @property
+    def advertised(self) -> list[Reachable]:
+        """Return the addresses that were given to us."""
+        return list(self._advertised)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return how many places, transactions and routes are held; all zero when no session is."""
+        return {
+            "members": len(self._members),
+            "transactions": len(self._transactions),
+            "routes": len(self._routes),
+        }
+
+    def send(self, index: int, data: bytes, target: Address) -> None:
+        """Send from one socket at once; what the kernel has no room for is dropped and counted."""
+        try:
+            self.sockets[index].sendto(data, target)
+        except BlockingIOError:
+            drop("send_full")
+        except OSError:
+            drop("send_error")
+
+    def add_member(self, index: int, ufrag: str, member: Member) -> None:
+        """Give a session its place on a socket."""
+        self._members[index, ufrag.encode()] = member
+
+    def remove_member(self, index: int, ufrag: str, member: Member) -> None:
+        """Forget a session on a socket, with all addresses and transactions of its."""
+        self._members.pop((index, ufrag.encode()), None)
+        for key in [key for key, owner in self._routes.items() if owner is member]:
+            del self._routes[key]
+        for transaction in [key for key, owner in self._transactions.items() if owner is member]:
+            del self._transactions[transaction]
+
+    def expect(self, transaction: bytes, member: Member) -> None:
+        """Send the response to this transaction to ``member``."""
+        self._transactions[transaction] = member
+
+    def unexpect(self, transaction: bytes) -> None:
+        """Expect no response to this transaction any more."""
+        self._transactions.pop(transaction, None)
+
+    def validate(self, index: int, source: Address, member: Member) -> None:
+        """Let datagrams from ``source`` reach ``member``: ICE has validated the pair."""
+        self._routes[index, source] = member
+
+    def invalidate(self, index: int, source: Address, member: Member) -> None:
+        """Take the address away again."""
+        if self._routes.get((index, source)) is member:
+            del self._routes[index, source]
+
+    def _read(self, index: int, sock: socket.socket) -> None:
+        for _ in range(_BATCH):
+            try:
+                data, source = sock.recvfrom(MAX_DATAGRAM_BYTES + 1)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                drop("receive_error")
+                return
+            self.route(index, data, (source[0], source[1]))
+
+    def route(self, index: int, data: bytes, source: Address) -> None:
+        """Hand one datagram to its session, or drop it."""
+        if not data:
+            drop("empty")
+        elif len(data) > MAX_DATAGRAM_BYTES:
+            drop("oversize")
+        elif data[0] < 4:
+            member = self._stun_member(index, data)
+            if member is None:
+                drop("stun_unknown")
+            else:
+                member.stun_received(data, source)
+        elif 19 < data[0] < 64 or 127 < data[0] < 192:
+            member = self._routes.get((index, source))
+            if member is None:
+                drop("unvalidated")
+            else:
+                member.media_received(data)
+        else:
+            drop("unknown_kind")
+
+    def _stun_member(self, index: int, data: bytes) -> Member | None:
+        if len(data) < _STUN_HEADER_BYTES or data[4:8] != _STUN_COOKIE:
+            return None
+        if int.from_bytes(data[:2], "big") & _STUN_CLASS_BITS:
+            return self._transactions.get(data[8:20])
+        return self._members.get((index, local_ufrag(data)))
+
+
+def local_ufrag(request: bytes) -> bytes:
+    """Return our username fragment in a STUN request (USERNAME is ``ours:theirs``), or b"" if there is none."""
+    position = _STUN_HEADER_BYTES
+    while position + 4 <= len(request):
+        kind = int.from_bytes(request[position : position + 2], "big")
+        length = int.from_bytes(request[position + 2 : position + 4], "big")
+        if kind == _STUN_USERNAME:
+            return request[position + 4 : position + 4 + length].partition(b":")[0]
+        position += 4 + (length + 3 & ~3)
+    return b""
+
+
+def _bind(addresses: Sequence[str], port: int) -> list[socket.socket]:
+    if not addresses:
+        raise ConfigError("There is no address to receive speakers on; give the media port at least one.")
+    versions = [_version(address) for address in addresses]
+    for attempt in range(_PORT_TRIES):
+        bound: list[socket.socket] = []
+        try:
+            for address, version in zip(addresses, versions, strict=True):
+                bound.append(_socket(address, version, port or (bound[0].getsockname()[1] if bound else 0)))
+        except OSError as error:
+            for sock in bound:
+                sock.close()
+            # Any free port will do, and the one we were given on the first address is taken on another: try again.
+            if port == 0 and bound and error.errno == errno.EADDRINUSE and attempt + 1 < _PORT_TRIES:
+                continue
+            raise ConfigError(f"UDP port {port} cannot be opened ({error}); choose another media port.") from error
+        return bound
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _version(address: str) -> int:
+    try:
+        return ipaddress.ip_address(address).version
+    except ValueError as error:
+        raise ConfigError(f"{address!r} is not an IP address.") from error
+
+
+def _socket(address: str, version: int, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.settimeout(0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+        if version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _reachable(text: str, port: int) -> Reachable:
+    """Read ``192.0.2.1``, ``192.0.2.1:40000``, ``2001:db8::1`` or ``[2001:db8::1]:40000``."""
+    host, colon, number = text.rpartition(":")
+    if not colon or (text.count(":") > 1 and not host.endswith("]")):
+        host, number = text, str(port)
+    try:
+        address = str(ipaddress.ip_address(host.strip("[]")))
+        given = int(number)
+    except ValueError as error:
+        raise ConfigError(f"--advertise {text!r} is not an IP address, with or without a port.") from error
+    if not 0 < given < 65_536:
+        raise ConfigError(f"--advertise {text!r}: the port is not between 1 and 65535.")
+    return Reachable(address, given)
