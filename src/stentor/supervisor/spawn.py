@@ -1,0 +1,71 @@
+"""Processes that die with their parent, whatever kills it.
+
+Linux sends a child its parent-death signal when the *thread* that forked it ends, so only the main thread may spawn.
+A child has a session of its own: Ctrl-C reaches the parent alone, which stops its children in order.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+PARENT_VARIABLE = "STENTOR_PARENT"
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def stentor_command(*arguments: str) -> tuple[str, ...]:
+    """Return the command line of our own program; secrets never stand in it."""
+    return (sys.executable, "-m", "stentor", *arguments)
+
+
+async def spawn(
+    command: Sequence[str], environment: Mapping[str, str], *, stderr: int | None = None
+) -> asyncio.subprocess.Process:
+    """Start a process that is killed when this one dies.
+
+    Args:
+        command: program and arguments.
+        environment: added to our own environment; an empty value takes the variable away.
+        stderr: ``asyncio.subprocess.PIPE`` to read what it says, else it speaks on our stderr.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("Only the main thread may spawn: a child dies with the thread that forked it.")
+    merged = {**os.environ, **environment, PARENT_VARIABLE: str(os.getpid())}
+    merged.pop("STENTOR_CONFIG", None)  # the environment carries every setting already
+    return await asyncio.create_subprocess_exec(
+        *command,
+        env={name: value for name, value in merged.items() if value},
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=stderr,
+        start_new_session=True,
+        preexec_fn=_die_with(os.getpid()),
+    )
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    def in_child() -> None:
+        if _libc is not None:
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:  # it died before we asked
+                os._exit(1)
+
+    return in_child
+
+
+def leave_if_orphaned() -> None:
+    """End this process when the parent that started it is gone; called once, as early as possible."""
+    expected = os.environ.pop(PARENT_VARIABLE, None)
+    if expected is not None and os.getppid() != int(expected):
+        sys.exit(1)
+
+
+def has_parent() -> bool:
+    """Tell whether a Stentor parent started this process (before ``leave_if_orphaned`` has looked)."""
+    return PARENT_VARIABLE in os.environ
