@@ -1,0 +1,126 @@
+/** What the servers say (docs/design.md, state.json and the staff API). */
+
+export type RoomState = "draft" | "scheduled" | "lobby" | "live" | "held" | "ended" | "published";
+export type Role = "operator" | "host" | "cohost" | "speaker" | "moderator";
+
+export interface Person {
+  person: string;
+  name: string;
+  role: Role;
+  speaking: boolean;
+  muted: boolean;
+}
+
+export interface Announcement {
+  text: string;
+  at: string;
+}
+
+export interface Streams {
+  push: string;
+  hls: string;
+  hls_opus: string;
+  listen: { aac: string; mp3: string; opus: string };
+}
+
+export interface Replay {
+  hls: string;
+  recordings: { m4a?: string; opus?: string; mp3?: string };
+  proof: string;
+  duration_s: number;
+  holds: { start_s: number; end_s: number }[];
+}
+
+/** The part of a room that both ports tell. */
+export interface RoomHead {
+  room: string;
+  title: string;
+  description: string;
+  language: string;
+  state: RoomState;
+  planned_start: string | null;
+  time_zone: string | null;
+  started_at: string | null;
+  ended_at: string | null;
+  announcement: Announcement | null;
+  recorded: boolean;
+  key_fingerprint: string;
+}
+
+/** state.json */
+export interface RoomView extends RoomHead {
+  on_air: boolean;
+  epoch: number;
+  server_time: string;
+  people: Person[];
+  audience: { listeners: number };
+  staff_url: string | null;
+  streams: Streams;
+  replay: Replay | null;
+}
+
+export interface RoomListing {
+  room: string;
+  title: string;
+  state: RoomState;
+  planned_start: string | null;
+  listeners: number;
+}
+
+/** StageDocument */
+export interface StagePerson {
+  person: string;
+  name: string;
+  role: Role;
+  connected: boolean;
+  muted_by: "self" | "host" | null;
+  speaking: boolean;
+  heard: boolean;
+  level_dbfs: number;
+}
+
+export interface Stage {
+  room: string;
+  epoch: number;
+  on_air: boolean;
+  people: StagePerson[];
+  level_dbfs: number;
+  silent_s: number;
+}
+
+export interface Session {
+  session: string;
+  role: Role;
+  room: string | null;
+  person: string;
+  name: string;
+  expires_at: string;
+  audience_url: string | null;
+}
+
+export type LinkState = "unused" | "in-use" | "asked" | "revoked";
+
+export interface Link {
+  link: string;
+  role: Role;
+  name: string;
+  url?: string | null;
+  state: LinkState;
+}
+
+export interface NotReady {
+  person: string;
+  name: string;
+  reason: "muted" | "not-heard";
+}
+
+export interface StaffRoom extends RoomHead {
+  zero_ns?: number | null;
+  links?: { listener: string; host: string; speaker: string };
+}
+
+export const OPEN: readonly RoomState[] = ["lobby", "live", "held"];
+
+export function isOpen(state: RoomState): boolean {
+  return OPEN.includes(state);
+}

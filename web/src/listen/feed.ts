@@ -1,0 +1,86 @@
+/** The room as the servers tell it: state.json by polling, or the push where it is connected. */
+import type { RoomView } from "../api/types";
+import { Backoff, jitter } from "../lib/backoff";
+import { Store } from "../lib/store";
+
+export interface FeedState {
+  status: "loading" | "known" | "unknown" | "away";
+  room: RoomView | null;
+}
+
+const POLL_MS = [2_000, 5_000] as const;
+const POLL_ON_PUSH_MS = [20_000, 40_000] as const;
+const POLL_UNKNOWN_MS = [8_000, 15_000] as const;
+const TIMEOUT_MS = 8_000;
+/** One lost poll is nothing to tell a listener about. */
+const FAILURES_TO_TELL = 2;
+
+export class RoomFeed {
+  readonly store = new Store<FeedState>({ status: "loading", room: null });
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly backoff = new Backoff(1_000, 10_000);
+  private pushedAt = Number.NEGATIVE_INFINITY;
+  private offsetMs = 0;
+  private asking = false;
+
+  constructor(private readonly id: string) {}
+
+  start(): void {
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.ask());
+    window.addEventListener("online", () => this.ask());
+    void this.ask();
+  }
+
+  /** The server's clock, Unix ms. */
+  readonly serverNow = (): number => Date.now() + this.offsetMs;
+
+  /** Takes a state that came over the push. */
+  pushed(room: RoomView): void {
+    this.pushedAt = performance.now();
+    this.take(room, 0);
+  }
+
+  /** Asks now instead of at the next poll. */
+  readonly ask = async (): Promise<void> => {
+    if (this.asking) return;
+    this.asking = true;
+    clearTimeout(this.timer);
+    const wait = await this.poll();
+    this.asking = false;
+    this.timer = setTimeout(this.ask, wait);
+  };
+
+  private async poll(): Promise<number> {
+    const began = performance.now();
+    try {
+      const response = await fetch(`/r/${encodeURIComponent(this.id)}/state.json`, {
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        cache: "no-cache",
+      });
+      if (response.status === 404) {
+        this.backoff.reset();
+        this.store.set({ status: "unknown", room: null });
+        return jitter(...POLL_UNKNOWN_MS);
+      }
+      if (!response.ok) throw new Error(String(response.status));
+      this.take((await response.json()) as RoomView, performance.now() - began);
+      return jitter(...this.pollMs);
+    } catch {
+      const wait = this.backoff.next();
+      const { room } = this.store.get();
+      if (!room || this.backoff.failures >= FAILURES_TO_TELL) this.store.set({ status: "away", room });
+      return wait;
+    }
+  }
+
+  private get pollMs(): readonly [number, number] {
+    return performance.now() - this.pushedAt < 10_000 ? POLL_ON_PUSH_MS : POLL_MS;
+  }
+
+  private take(room: RoomView, roundTripMs: number): void {
+    this.backoff.reset();
+    const server = Date.parse(room.server_time);
+    if (!Number.isNaN(server)) this.offsetMs = server + roundTripMs / 2 - Date.now();
+    this.store.set({ status: "known", room });
+  }
+}

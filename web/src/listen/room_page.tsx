@@ -1,0 +1,164 @@
+/** The room's page: one address through the room's whole life. */
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { isOpen, type RoomView } from "../api/types";
+import { useI18n } from "../i18n/i18n";
+import { useStore } from "../lib/store";
+import { Player } from "../player/player";
+import { Icon } from "../ui/icons";
+import { Message, Page, StatePill } from "../ui/parts";
+import { RoomFeed } from "./feed";
+import { LivePlayer } from "./live_player";
+import { Proof } from "./proof";
+import { ReplayCard } from "./replay_card";
+import { Scheduled } from "./scheduled";
+import { StageCard } from "./stage_card";
+import { expose } from "./test_state";
+
+function useRoom(id: string): { feed: RoomFeed; player: Player } {
+  const both = useMemo(() => {
+    const feed = new RoomFeed(id);
+    const via = new URLSearchParams(window.location.search).get("via");
+    const player = new Player(via, feed.serverNow, {
+      state: (room) => feed.pushed(room),
+      closed: () => void feed.ask(),
+    });
+    expose(player);
+    return { feed, player };
+  }, [id]);
+  useEffect(() => both.feed.start(), [both]);
+  return both;
+}
+
+export function RoomPage({ id }: { id: string }) {
+  const { t } = useI18n();
+  const { feed, player } = useRoom(id);
+  const { status, room } = useStore(feed.store);
+  const [autostart, setAutostart] = useState(false);
+  useEffect(() => {
+    document.title = room ? `${room.title} · ${t("app.name")}` : t("app.name");
+  });
+  useEffect(() => {
+    if (!room) return;
+    if (!isOpen(room.state) && player.active) player.stop();
+    if (isOpen(room.state) && autostart) {
+      setAutostart(false);
+      player.play(room.streams);
+    }
+  }, [room, player, autostart]);
+  return (
+    <Page home={false}>
+      {status === "loading" && <p role="status">{t("app.loading")}</p>}
+      {status === "unknown" && (
+        <Message title={t("room.unknown.title")} text={t("room.unknown.text", { room: id })} testid="unknown-room">
+          <a class="button button-primary" href="/">
+            {t("app.rooms")}
+          </a>
+        </Message>
+      )}
+      {status === "away" && !room && (
+        <Message title={t("room.away.title")} text={t("room.away.text")} testid="server-away" />
+      )}
+      {room && (
+        <>
+          {status === "away" && (
+            <p class="notice" role="status" data-testid="server-away">
+              {t("app.retrying")}
+            </p>
+          )}
+          <Room room={room} feed={feed} player={player} autostart={autostart} setAutostart={setAutostart} />
+        </>
+      )}
+    </Page>
+  );
+}
+
+interface RoomProps {
+  room: RoomView;
+  feed: RoomFeed;
+  player: Player;
+  autostart: boolean;
+  setAutostart: (on: boolean) => void;
+}
+
+function Room({ room, feed, player, autostart, setAutostart }: RoomProps) {
+  return (
+    <div class="room" data-testid="room" data-state={room.state}>
+      <Head room={room} />
+      <Announced room={room} />
+      {(room.state === "draft" || room.state === "scheduled") && (
+        <Scheduled room={room} now={feed.serverNow} autostart={autostart} setAutostart={setAutostart} />
+      )}
+      {isOpen(room.state) && (
+        <>
+          <LivePlayer room={room} player={player} />
+          <StageCard people={room.people} />
+        </>
+      )}
+      {room.state === "ended" && <Ended room={room} />}
+      {room.state === "published" && room.replay && <ReplayCard room={room} replay={room.replay} player={player} />}
+      {room.state === "published" && !room.replay && <Ended room={room} />}
+      <Proof room={room} />
+    </div>
+  );
+}
+
+function Head({ room }: { room: RoomView }) {
+  const { t, n, languageName } = useI18n();
+  return (
+    <div class="head">
+      <StatePill state={room.state} />
+      <h1 dir="auto" lang={room.language} data-testid="room-title">
+        {room.title}
+      </h1>
+      {room.description && (
+        <p class="description" dir="auto" lang={room.language}>
+          {room.description}
+        </p>
+      )}
+      <ul class="facts">
+        {isOpen(room.state) && (
+          <li data-testid="audience" data-count={room.audience.listeners}>
+            <Icon name="people" size={18} />
+            {n("room.audience", room.audience.listeners)}
+          </li>
+        )}
+        <li>
+          <Icon name="globe" size={18} />
+          <span class="visually-hidden">{t("room.language")}</span>
+          {languageName(room.language)}
+        </li>
+        {room.state !== "ended" && room.state !== "published" && (
+          <li data-testid="recorded">
+            <Icon name="record" size={18} />
+            {room.recorded ? t("room.recorded") : t("room.recorded.not")}
+          </li>
+        )}
+      </ul>
+    </div>
+  );
+}
+
+function Announced({ room }: { room: RoomView }) {
+  const { t } = useI18n();
+  return (
+    <div aria-live="polite">
+      {room.announcement && (
+        <section class="announcement" aria-label={t("room.announcement")} data-testid="announcement">
+          <Icon name="megaphone" size={22} />
+          <p dir="auto">{room.announcement.text}</p>
+        </section>
+      )}
+    </div>
+  );
+}
+
+function Ended({ room }: { room: RoomView }) {
+  const { t } = useI18n();
+  return (
+    <section class="card message" data-testid="ended" role="status">
+      <h2>{t("room.ended.thanks")}</h2>
+      <p>{room.recorded ? t("room.ended.text") : t("room.ended.unrecorded")}</p>
+      {room.recorded && <span class="progress" aria-hidden="true" />}
+    </section>
+  );
+}

@@ -1,0 +1,3 @@
+import "../style/tokens.css";
+import "../style/base.css";
+import "../style/parts.css";
