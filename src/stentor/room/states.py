@@ -55,6 +55,4 @@ def advance(state: RoomState, given: RoomInput) -> RoomState:
     try:
         return TRANSITIONS[state, given]
     except KeyError:
-        raise Conflict(
-            f"This room is {state}; it cannot {given} now.", slug="wrong-state", state=str(state)
-        ) from None
+        raise Conflict(f"This room is {state}; it cannot {given} now.", slug="wrong-state", state=str(state)) from None

@@ -1,0 +1,52 @@
+"""How the resources get at the rules, and at who asks."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Request
+
+from stentor.control.limits import FailureLimit
+from stentor.control.parts import Parts
+from stentor.control.service import RoomRules
+from stentor.control.staff import Staff, StaffRules
+from stentor.errors import Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything the resources use."""
+
+    parts: Parts
+    rooms: RoomRules
+    staff: StaffRules
+    failures: FailureLimit
+
+
+def make_rules(parts: Parts) -> Rules:
+    """Return the rules over some parts."""
+    staff = StaffRules(parts)
+    return Rules(parts, RoomRules(parts, staff), staff, FailureLimit(parts.clock))
+
+
+def rules_of(request: Request) -> Rules:
+    """Return the rules that ``create_app`` gave its app."""
+    return cast("Rules", request.app.state.rules)
+
+
+def bearer(request: Request) -> str:
+    """Return the token of ``Authorization: Bearer``; raises Unauthenticated."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("Sign in first: send `Authorization: Bearer` with your session.", slug="unauthenticated")
+    return token.strip()
+
+
+async def staff_of(request: Request) -> Staff:
+    """Return who asks; raises Unauthenticated."""
+    return await rules_of(request).staff.authenticate(bearer(request))
+
+
+Using = Annotated[Rules, Depends(rules_of)]
+Who = Annotated[Staff, Depends(staff_of)]
+RoomPath = Annotated[str, Path(description="The room's address.", examples=["demo"])]
+PersonPath = Annotated[str, Path(description="A person's id: the id of their link.")]

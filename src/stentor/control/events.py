@@ -1,0 +1,46 @@
+"""What happens in a room, as server-sent events (HTML Standard, 9.2), read with fetch because of the bearer."""
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from stentor.control.access import RoomPath, Rules, Using, Who
+from stentor.control.hub import Follower, event
+from stentor.control.problems import problems
+from stentor.room.stage import Action
+
+router = APIRouter(tags=["events"], prefix="/rooms/{room}")
+
+
+@router.get(
+    "/events",
+    summary="Follow a room",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Events"}, **problems(401, 403, 404)},
+)
+async def events(room: RoomPath, rules: Using, who: Who) -> StreamingResponse:
+    """Stream what happens. First everything as it is, then each change; a comment every 10 s.
+
+    `room` (the room), `stage` (who is on stage and what the program is), `audience` (`listeners`), `link` (a link,
+    for those who may see links), `session` (`replaced`: this page no longer counts, and the stream ends).
+    A page that does not read is cut: connect again.
+    """
+    who.require(room, Action.WATCH)
+    await rules.rooms.get(room)
+    follower = Follower(room, who.role, who.person, who.session or "")
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_frames(rules, follower), media_type="text/event-stream", headers=headers)
+
+
+async def _frames(rules: Rules, follower: Follower) -> AsyncIterator[bytes]:
+    hub = rules.parts.hub
+    hub.follow(follower)
+    try:
+        # Read after following: whatever changes from here on is told as well.
+        room = rules.rooms.shown(await rules.rooms.get(follower.room))
+        yield event("room", room.model_dump_json())
+        async for frame in follower.frames():
+            yield frame
+    finally:
+        hub.leave(follower)

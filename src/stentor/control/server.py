@@ -1,0 +1,199 @@
+"""Control as a process: the app under uvicorn, and what runs beside it. Stops within 3 s; renews its certificate."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from stentor.bus.port import Bus
+from stentor.clock import Clock
+from stentor.control.access import make_rules
+from stentor.control.api import app_over
+from stentor.control.parts import make_parts
+from stentor.control.settings import ControlKeys, ControlSettings
+from stentor.errors import BadRequest, ConfigError, StentorError
+from stentor.room.requests import Reply
+from stentor.store.catalogue import Catalogue
+from stentor.telemetry import logger
+
+PUBLISHED_SUBJECT = "control.published"
+_GRACE_S = 2
+_CERTIFICATE_CHECK_S = 2.0
+
+log = logger("control")
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Where the certificate and its key are; read again when they change."""
+
+    certificate: Path
+    key: Path
+
+
+class Control:
+    """One control: rules, app, and the tasks that keep both true.
+
+    Who closes whom: ``run`` ends the event streams, then the server, then the tasks. Bus and catalogue belong to
+    the caller.
+    """
+
+    def __init__(
+        self, *, bus: Bus, catalogue: Catalogue, clock: Clock, keys: ControlKeys, settings: ControlSettings
+    ) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._clock = clock
+        self.rules = make_rules(make_parts(bus=bus, catalogue=catalogue, clock=clock, keys=keys, settings=settings))
+        self.app = app_over(self.rules)
+
+    async def first_operator_link(self) -> str | None:
+        """Return a new operator's link at the first start; None later."""
+        return await self.rules.staff.first_operator_link()
+
+    async def new_operator_link(self) -> str:
+        """Return one more operator's link."""
+        return await self.rules.staff.new_operator_link()
+
+    async def readiness(self) -> dict[str, bool]:
+        """Tell what control needs and whether it is there."""
+        try:
+            await self._catalogue.ping()
+        except StentorError:
+            return {"bus": self._bus.connected, "catalogue": False}
+        return {"bus": self._bus.connected, "catalogue": True}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep bus, doors and pages up to date inside the context."""
+        async with self._bus.serve(PUBLISHED_SUBJECT, self._published), asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.rules.parts.publisher.run(), name="publisher"),
+                group.create_task(self.rules.parts.hub.run(self._bus), name="hub"),
+                group.create_task(self.rules.rooms.run(), name="doors"),
+            ]
+            try:
+                yield
+            finally:
+                self.rules.parts.hub.close()
+                for task in tasks:
+                    task.cancel()
+
+    async def run(
+        self,
+        host: str,
+        port: int,
+        *,
+        stop: asyncio.Event,
+        tls: Tls | None = None,
+        started: Callable[[int], None] | None = None,
+    ) -> None:
+        """Serve until ``stop`` is set. ``started`` is called with the port (of use with port 0).
+
+        Raises ConfigError when the port is taken or the certificate cannot be read.
+        """
+        context = None if tls is None else _context(tls)
+        listener = listen(host, port)
+        server = uvicorn.Server(self._config(context))
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # signals are our caller's
+        async with self.running(), asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve(sockets=[listener]), name="server")
+            renewing = None
+            if tls is not None and context is not None:
+                renewing = group.create_task(self._renew(tls, context), name="certificate")
+            if started is not None:
+                started(listener.getsockname()[1])
+            await stop.wait()
+            self.rules.parts.hub.close()
+            server.should_exit = True
+            await serving
+            if renewing is not None:
+                renewing.cancel()
+
+    def _config(self, context: ssl.SSLContext | None) -> uvicorn.Config:
+        return uvicorn.Config(
+            self.app,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            http="httptools",
+            ws="none",
+            timeout_graceful_shutdown=_GRACE_S,
+            ssl_context_factory=None if context is None else lambda _config, _default: context,
+        )
+
+    async def _published(self, _subject: str, payload: bytes) -> bytes:
+        try:
+            room = json.loads(payload)["room"]
+            if not isinstance(room, str):
+                raise TypeError
+        except (ValueError, KeyError, TypeError):
+            return Reply(problem=BadRequest('Send {"room": "…"}.').problem()).to_bytes()
+        try:
+            await self.rules.rooms.published(room)
+        except StentorError as error:
+            return Reply(problem=error.problem()).to_bytes()
+        return Reply(result={}).to_bytes()
+
+    async def _renew(self, tls: Tls, context: ssl.SSLContext) -> None:
+        """Read the certificate again when its files change; a pair that does not fit is left until it does."""
+        seen = _stamp(tls)
+        while True:
+            await self._clock.sleep(_CERTIFICATE_CHECK_S)
+            stamp = _stamp(tls)
+            if stamp == seen:
+                continue
+            try:
+                _context(tls)
+                context.load_cert_chain(tls.certificate, tls.key)
+            except (ConfigError, OSError) as error:
+                log.warning("certificate_kept", error=str(error))
+            else:
+                log.info("certificate_renewed")
+                seen = stamp
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raises ConfigError that says what to do when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(512)
+        listener.settimeout(0)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"The staff port {host}:{port} cannot be opened ({error.strerror}). "
+            "Stop what uses it, or choose another with --staff-port."
+        ) from error
+    return listener
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"The certificate {tls.certificate} and key {tls.key} cannot be used ({error}): "
+            "give a PEM chain and its private key with --tls-cert and --tls-key."
+        ) from error
+    return context
+
+
+def _stamp(tls: Tls) -> tuple[int, ...]:
+    try:
+        return tuple(path.stat().st_mtime_ns for path in (tls.certificate, tls.key))
+    except OSError:
+        return ()
