@@ -1,0 +1,348 @@
+"""One client's connection: HTTP/1.1 on the wire, nothing of Stentor in it.
+
+A connection reads requests, gives each to its ``Host`` and writes the answers in order. A handler that cannot answer
+at once (a held reload) or that goes on for hours (a listener) returns None and keeps the connection: it is then
+``busy`` until ``respond`` is called or it closes. No task, queue or timer belongs to a connection; deadlines are
+looked at once a second for all of them (``Host.timed``).
+"""
+
+# mypy: disable-error-code="explicit-override"
+# typing.override came with Python 3.12.
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Protocol, cast
+
+import httptools
+
+from stentor.clock import NS_PER_S, MonotonicNs
+from stentor.edge.http import HeadTooLarge, Limits, Request, RequestHead, Response, TooSlow, problem
+from stentor.errors import BadRequest, StentorError, TooLarge
+
+_SLICE_BYTES = 4_096
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Host(Protocol):
+    """What a connection asks of the server that it belongs to."""
+
+    limits: Limits
+    draining: bool
+    connections: set["Connection"]
+    timed: set["Connection"]
+
+    def handle(self, connection: "Connection", request: Request) -> Response | None:
+        """Answer a request, or return None and keep the connection. Raises StentorError for a problem document."""
+        ...
+
+    def now(self) -> MonotonicNs:
+        """Return monotonic time."""
+        ...
+
+    def date_line(self) -> bytes:
+        """Return the Date header's line."""
+        ...
+
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """Run work that may wait, in the server's task group."""
+        ...
+
+    def failed(self, connection: "Connection", request: Request, error: Exception) -> StentorError:
+        """Report an error that nobody expected and return what the client is told."""
+        ...
+
+
+class Taker(Protocol):
+    """Who reads the bytes of a connection after an upgrade."""
+
+    def received(self, data: bytes) -> None:
+        """Take the next bytes."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """A client. ``burst_bytes`` is how much more than the backlog limit it may owe right after joining."""
+
+    __slots__ = (
+        "_body",
+        "_can_write",
+        "_head",
+        "_host",
+        "_in_head",
+        "_parser",
+        "_pending",
+        "_raw_bytes",
+        "address",
+        "burst_bytes",
+        "busy",
+        "closed",
+        "current",
+        "deadline",
+        "on_deadline",
+        "on_lost",
+        "taker",
+        "transport",
+    )
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self._head = RequestHead(host.limits)
+        self._body: list[bytes] = []
+        self._in_head = True
+        self._raw_bytes = 0
+        self._pending: deque[Request] = deque()
+        self._can_write: asyncio.Event | None = None
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.address = ""
+        self.busy = False
+        self.closed = False
+        self.current: Request | None = None
+        self.burst_bytes = 0
+        self.deadline = MonotonicNs(0)
+        self.on_deadline: Callable[[], None] = self._head_late
+        self.on_lost: Callable[[], None] | None = None
+        self.taker: Taker | None = None
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        self.transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._host.connections.add(self)
+        self.set_deadline(self._host.limits.head_s, self._head_late)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Let go of everything."""
+        self.closed = True
+        self._host.connections.discard(self)
+        self._host.timed.discard(self)
+        self._pending.clear()
+        self._parser = None
+        if self._can_write is not None:
+            self._can_write.set()
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come. In small slices, so that a head is never much over its limit before it is refused."""
+        if self.taker is not None:
+            self.taker.received(data)
+            return
+        for at in range(0, len(data), _SLICE_BYTES):
+            if self._parser is None or self.closed:
+                return
+            piece = data if len(data) <= _SLICE_BYTES else data[at : at + _SLICE_BYTES]
+            try:
+                self._parser.feed_data(piece)
+                self._count_raw(len(piece))
+            except httptools.HttpParserUpgrade as upgrade:
+                self._advance()
+                self._after_upgrade(piece[upgrade.args[0] :] + data[at + _SLICE_BYTES :])
+                return
+            except httptools.HttpParserCallbackError as wrapped:
+                cause = wrapped.__context__
+                self._refuse(cause if isinstance(cause, StentorError) else BadRequest("The request is garbled."))
+                return
+            except httptools.HttpParserError:
+                self._refuse(BadRequest("This is not HTTP/1.1."))
+                return
+            except StentorError as error:
+                self._refuse(error)
+                return
+        self._advance()
+
+    def _count_raw(self, size_bytes: int) -> None:
+        if not self._in_head:
+            self._raw_bytes = 0
+            return
+        self._raw_bytes += size_bytes
+        if self._raw_bytes > self._host.limits.head_bytes + _SLICE_BYTES:
+            raise HeadTooLarge(f"The head of a request may have {self._host.limits.head_bytes} bytes at most.")
+
+    def _after_upgrade(self, rest: bytes) -> None:
+        if self.taker is not None:
+            self._parser = None
+            if rest:
+                self.taker.received(rest)
+        elif self.busy:
+            self._parser = None
+        else:
+            self.close()
+
+    def pause_writing(self) -> None:
+        """Stop pumping a stream until the client has read."""
+        if self._can_write is not None:
+            self._can_write.clear()
+            self.set_deadline(self._host.limits.idle_s, self.abort)
+
+    def resume_writing(self) -> None:
+        """Pump on."""
+        if self._can_write is not None:
+            self._can_write.set()
+            self.no_deadline()
+
+    # The parser's side (llhttp calls these while it reads).
+
+    def on_message_begin(self) -> None:
+        """Begin a request; whoever was idle now has the time for a head."""
+        self._in_head, self._raw_bytes = True, 0
+        self._head, self._body = RequestHead(self._host.limits), []
+        if not self.busy:
+            self.set_deadline(self._host.limits.head_s, self._head_late)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._head.add_target(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._head.add_header(name, value or b"")
+
+    def on_headers_complete(self) -> None:
+        """Refuse a body that is announced too large; begin its deadline."""
+        self._in_head = False
+        length = self._head.headers.get("content-length", "0")
+        if not length.isdigit() or int(length[:12]) > self._host.limits.body_bytes:
+            raise TooLarge(f"A body may have {self._host.limits.body_bytes} bytes at most.")
+        if not self.busy:
+            self.set_deadline(self._host.limits.body_s, self._head_late)
+        if self._head.headers.get("expect", "").lower() == "100-continue" and not self.busy:
+            self.transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._body.append(body)
+        if sum(map(len, self._body)) > self._host.limits.body_bytes:
+            raise TooLarge(f"A body may have {self._host.limits.body_bytes} bytes at most.")
+
+    def on_message_complete(self) -> None:
+        """Put the request in line."""
+        if self._parser is None:
+            return
+        path, query = self._head.split_target()
+        self._in_head, self._raw_bytes = True, 0
+        if len(self._pending) >= self._host.limits.pipelined:
+            raise BadRequest("Too many requests were sent without waiting for an answer.")
+        method = self._parser.get_method().decode("ascii")
+        keep_alive = self._parser.should_keep_alive()
+        self._pending.append(
+            Request(method, path, query, self._head.headers, self.address, keep_alive, b"".join(self._body))
+        )
+
+    # Answers.
+
+    def _advance(self) -> None:
+        while self._pending and not self.busy and not self.closed:
+            request = self._pending.popleft()
+            self.current, self.busy = request, True
+            self.no_deadline()
+            try:
+                response = self._host.handle(self, request)
+            except StentorError as error:
+                response = problem(error)
+            except Exception as error:  # noqa: BLE001 - one bad request must not end the process
+                response = problem(self._host.failed(self, request, error))
+            if response is not None:
+                self.respond(response)
+
+    def respond(self, response: Response) -> None:
+        """Write the answer to the request in hand, and go on with the next one."""
+        if self.closed or self.current is None:
+            return
+        request, self.current = self.current, None
+        keep_alive = request.keep_alive and not self._host.draining and response.length is not None
+        keep_alive = keep_alive and self._parser is not None and "upgrade" not in request.headers
+        tail = b"Connection: keep-alive\r\n\r\n" if keep_alive else b"Connection: close\r\n\r\n"
+        head = response.head + self._host.date_line() + tail
+        if response.stream is not None and request.method != "HEAD":
+            self.transport.write(head)
+            self._can_write = asyncio.Event()
+            self._can_write.set()
+            self._host.spawn(self._pump(response, keep_alive=keep_alive))
+            return
+        self.transport.write(head if request.method == "HEAD" else head + response.body)
+        self._done(keep_alive=keep_alive)
+
+    def _done(self, *, keep_alive: bool) -> None:
+        self.busy = False
+        if not keep_alive:
+            self.close()
+            return
+        self.set_deadline(self._host.limits.idle_s, self.close)
+        self._advance()
+
+    async def _pump(self, response: Response, *, keep_alive: bool) -> None:
+        """Write a stream as fast as the client reads it."""
+        assert response.stream is not None and self._can_write is not None  # noqa: S101, PT018 - for the type checker
+        try:
+            async for piece in response.stream:
+                await self._can_write.wait()
+                if self.closed:
+                    return
+                self.transport.write(piece)
+        except StentorError:
+            self.abort()  # The head is out: only a broken end can say that the body is not whole.
+            return
+        self._can_write = None
+        self._done(keep_alive=keep_alive)
+
+    def keep(self, head: bytes, on_lost: Callable[[], None] | None = None, taker: Taker | None = None) -> None:
+        """Turn the connection into a listener: write ``head``; from now on the caller writes to ``transport``.
+
+        ``on_lost`` is called once when the connection has gone.
+        """
+        self.busy, self.on_lost, self.taker = True, on_lost, taker
+        self.current, self._parser = None, None
+        self.no_deadline()
+        self._shrink()
+        self.transport.write(head)
+
+    def _shrink(self) -> None:
+        """Bound what the kernel holds for a listener, so that one who does not read is soon noticed."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._host.limits.send_buffer_bytes)
+
+    def _refuse(self, error: StentorError) -> None:
+        """Answer what cannot be understood, once, and close."""
+        self._parser = None
+        if self.busy:
+            self.abort()
+            return
+        self.transport.write(problem(error).head + self._host.date_line() + b"Connection: close\r\n\r\n")
+        self.transport.write(problem(error).body)
+        self.close()
+
+    # Deadlines and the end.
+
+    def set_deadline(self, seconds: float, then: Callable[[], None]) -> None:
+        """Call ``then`` if the connection is still in this state after ``seconds`` (looked at once a second)."""
+        self.deadline = MonotonicNs(self._host.now() + int(seconds * NS_PER_S))
+        self.on_deadline = then
+        self._host.timed.add(self)
+
+    def no_deadline(self) -> None:
+        """Wait as long as it takes."""
+        self._host.timed.discard(self)
+
+    def _head_late(self) -> None:
+        if self._raw_bytes or not self._in_head:
+            self._refuse(TooSlow("The request did not come in time."))
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close once everything is written; abort if the client does not read it in time."""
+        self.busy = True
+        self.set_deadline(self._host.limits.close_s, self.abort)
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.no_deadline()
+        self.transport.abort()

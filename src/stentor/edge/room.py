@@ -1,0 +1,221 @@
+"""One room at an edge: what is said about it, and its programs for those who listen."""
+
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from stentor.bus.port import Bus
+from stentor.clock import NS_PER_S, Clock, MonotonicNs, iso_utc
+from stentor.edge.audience import Audience
+from stentor.edge.http import Limits
+from stentor.edge.playback import Playback
+from stentor.edge.progressive import Progressive
+from stentor.edge.push import Push
+from stentor.edge.relay import Relay
+from stentor.edge.state_json import state_json
+from stentor.edge.websocket import CloseCode
+from stentor.errors import Conflict
+from stentor.media.rendition import RENDITIONS, RenditionName
+from stentor.room.documents import RoomDocument, StageDocument
+from stentor.room.states import OPEN_STATES, RoomState
+
+_QUIET_NS = NS_PER_S
+_ENDING_NS = 5 * NS_PER_S
+_KEEP_ENDED_NS = 600 * NS_PER_S
+_FRESH_NS = NS_PER_S // 2
+
+Spawn = Callable[[Coroutine[object, object, None]], None]
+
+
+@dataclass(slots=True)
+class Program:
+    """One rendition of a room and its ways out. MP3 has no fMP4, so neither playback nor push."""
+
+    relay: Relay
+    progressive: Progressive
+    playback: Playback | None
+    push: Push | None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every room of an edge shares."""
+
+    bus: Bus
+    clock: Clock
+    limits: Limits
+    staff_url: str
+    spawn: Spawn
+
+
+class Room:
+    """A room that the public may know of. Made when control's document appears, gone when it is deleted."""
+
+    def __init__(self, document: RoomDocument, around: Surroundings) -> None:
+        self.document = document
+        self.stage: StageDocument | None = None
+        self.replay: dict[str, object] | None = None
+        self.replay_wanted = False
+        self.audience = Audience()
+        self.reported = 0
+        self._around = around
+        self._programs: dict[RenditionName, Program] = {}
+        self._ending_since: MonotonicNs | None = None
+        self._finished_at: MonotonicNs | None = None
+        self._fields = ""
+        self._rendered = b""
+        self._rendered_at = MonotonicNs(0)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether an origin runs the room and listeners are let in."""
+        return self.document.state in OPEN_STATES and self.document.zero_ns is not None
+
+    def program(self, name: RenditionName) -> Program:
+        """Return a rendition's program; begin to relay it if nobody has asked before.
+
+        Raises Conflict when the room is not open and nothing is left of its program.
+        """
+        program = self._programs.get(name)
+        if program is not None:
+            return program
+        zero_ns = self.document.zero_ns
+        if not self.is_open or zero_ns is None:
+            raise Conflict(
+                f"This room is {self.document.state}; state.json says when it opens, or where its replay is.",
+                slug="room-not-open",
+                state=str(self.document.state),
+            )
+        program = self._begin(name, zero_ns)
+        self._programs[name] = program
+        return program
+
+    def _begin(self, name: RenditionName, zero_ns: int) -> Program:
+        around, rendition = self._around, RENDITIONS[name]
+        progressive = Progressive(rendition, around.limits)
+        boxed = name is not RenditionName.MP3
+        playback = Playback(rendition, zero_ns, around.limits) if boxed else None
+        push = Push(rendition, zero_ns, around.limits) if boxed else None
+        outputs = [output for output in (playback, push, progressive) if output is not None]
+        relay = Relay(self.document.room, rendition, zero_ns, around.bus, around.clock, outputs=outputs)
+        if push is not None:
+            push.set_state(self._state_frame())
+        around.spawn(relay.run())
+        return Program(relay, progressive, playback, push)
+
+    # What is said about the room.
+
+    def set_document(self, document: RoomDocument) -> None:
+        """Take control's newest word."""
+        was_open, zero_ns = self.is_open, self.document.zero_ns
+        self.document = document
+        if zero_ns is not None and document.zero_ns != zero_ns:
+            self._finish()
+            self._programs.clear()
+        if was_open and not self.is_open:
+            self._ending_since = self._around.clock.monotonic_ns()
+        elif self.is_open:
+            self._ending_since = None
+        self._changed()
+
+    def set_stage(self, stage: StageDocument) -> None:
+        """Take the origin's newest word, unless it is an older origin's."""
+        if self.stage is not None and (stage.epoch, stage.at_ns) < (self.stage.epoch, self.stage.at_ns):
+            return
+        self.stage = stage
+        self._changed()
+
+    def set_replay(self, replay: dict[str, object] | None) -> None:
+        """Take what the replay says of the room's recording."""
+        self.replay = replay
+        self._changed()
+
+    def state_bytes(self) -> bytes:
+        """Return state.json, at most half a second old."""
+        now = self._around.clock.monotonic_ns()
+        if not self._rendered or now - self._rendered_at > _FRESH_NS:
+            self.replay_wanted = self.document.state in (RoomState.ENDED, RoomState.PUBLISHED) and self.replay is None
+            self._fields = self._render_fields()
+            self._rendered = self._with_time(self._fields)
+            self._rendered_at = now
+        return self._rendered
+
+    def _render_fields(self) -> str:
+        fields = state_json(self.document, self.stage, self.listeners(), self._around.staff_url, self.replay)
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+    def _with_time(self, fields: str) -> bytes:
+        return f'{fields[:-1]},"server_time":"{iso_utc(self._around.clock.wall_ns())}"}}'.encode()
+
+    def _state_frame(self) -> bytes:
+        return b'{"type":"state",' + self._with_time(self._render_fields())[1:]
+
+    def _changed(self) -> None:
+        """Tell the listeners of push if what they know is no longer true."""
+        pushes = [program.push for program in self._programs.values() if program.push is not None]
+        fields = self._render_fields()
+        if fields == self._fields and self._rendered:
+            return
+        self._fields, self._rendered = fields, b""
+        for push in pushes:
+            push.set_state(self._state_frame())
+
+    # Who listens.
+
+    def by_transport(self) -> dict[str, int]:
+        """Return how many listen at this edge, by transport."""
+        programs = self._programs.values()
+        return {
+            "push": sum(len(program.push.listeners) for program in programs if program.push is not None),
+            "progressive": sum(len(program.progressive.listeners) for program in programs),
+            "hls": self.audience.players(),
+        }
+
+    def listeners(self) -> int:
+        """Return how many listen at all edges."""
+        return sum(self.by_transport().values()) + self.audience.elsewhere()
+
+    # Time and the end.
+
+    def tick(self) -> None:
+        """Do what is due once a second."""
+        now = self._around.clock.monotonic_ns()
+        self.audience.forget(now)
+        self._changed()
+        for program in self._programs.values():
+            if program.push is not None:
+                program.push.flush_state()
+        if self._ending_since is not None and self._finished_at is None:
+            quiet = all(program.relay.quiet_ns > _QUIET_NS for program in self._programs.values())
+            if (quiet and now - self._ending_since > _QUIET_NS) or now - self._ending_since > _ENDING_NS:
+                self._finish()
+        if self._finished_at is not None and now - self._finished_at > _KEEP_ENDED_NS:
+            self._programs.clear()
+
+    def _finish(self) -> None:
+        self._finished_at = self._around.clock.monotonic_ns()
+        for program in self._programs.values():
+            if program.push is not None:
+                program.push.flush_state()
+            program.relay.finish()
+
+    def remove(self) -> None:
+        """Let everybody go: the room has been deleted or is a draft again."""
+        for program in self._programs.values():
+            if program.push is not None:
+                program.push.close_all(CloseCode.NO_SUCH_ROOM, "no such room")
+        self._finish()
+        self._programs.clear()
+
+    def ping(self) -> None:
+        """Ask the listeners of push whether they are there."""
+        for program in self._programs.values():
+            if program.push is not None:
+                program.push.ping()
+
+    def drain(self, spread_s: float) -> None:
+        """Send the listeners to another edge."""
+        for program in self._programs.values():
+            if program.push is not None:
+                program.push.drain(spread_s)
+            program.relay.finish()

@@ -1,0 +1,156 @@
+"""The rooms that this edge knows: control's documents, the origins' words and the other edges' counts."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from stentor.bus.port import Bus, Document, live_audience_subject
+from stentor.clock import NS_PER_S, Clock, MonotonicNs
+from stentor.edge.metrics import DROPPED
+from stentor.edge.replay_port import ReplayDesk
+from stentor.edge.room import Room, Surroundings
+from stentor.errors import BadRequest, NotFound, StentorError
+from stentor.room.documents import AudienceReport, RoomDocument, StageDocument
+from stentor.room.ids import room_id
+from stentor.room.states import RoomState
+from stentor.telemetry import logger
+
+REPORT_EVERY_NS = 2 * NS_PER_S
+PING_EVERY_NS = 20 * NS_PER_S
+STAGES, AUDIENCES = "live.*.stage", "live.*.audience"
+
+log = logger("edge")
+
+D = TypeVar("D", RoomDocument, StageDocument, AudienceReport)
+
+
+class Rooms:
+    """All rooms but drafts, which are nobody's business."""
+
+    def __init__(self, name: str, around: Surroundings, replay: ReplayDesk | None) -> None:
+        self._name = name
+        self._around = around
+        self._bus: Bus = around.bus
+        self._clock: Clock = around.clock
+        self._replay = replay
+        self._rooms: dict[str, Room] = {}
+        self._stages: dict[str, StageDocument] = {}
+        self._next_report = MonotonicNs(0)
+        self._next_ping = MonotonicNs(self._clock.monotonic_ns() + PING_EVERY_NS)
+        self._asking: dict[str, MonotonicNs] = {}
+        self.synced = False
+
+    def get(self, text: str) -> Room:
+        """Return a room; raises NotFound, and also for an address that no room can have."""
+        try:
+            room = self._rooms.get(room_id(text))
+        except BadRequest:
+            room = None
+        if room is None:
+            raise NotFound("There is no such room on this server.", slug="no-such-room")
+        return room
+
+    def all(self) -> list[Room]:
+        """Return the rooms, in the order of their addresses."""
+        return [self._rooms[key] for key in sorted(self._rooms)]
+
+    async def watch_rooms(self) -> None:
+        """Follow control's documents for ever."""
+        async for document in self._bus.watch("rooms"):
+            if document is None:
+                self.synced = True
+            else:
+                self._take_room(document)
+
+    async def watch_stages(self) -> None:
+        """Follow the origins' documents for ever."""
+        await _each(self._bus.watch("stages"), self._take_stage_document)
+
+    def _take_room(self, document: Document) -> None:
+        parsed = None if document.value is None else _parse(RoomDocument, document.value)
+        if document.value is not None and parsed is None:
+            return
+        room = self._rooms.get(document.key)
+        if parsed is None or parsed.state is RoomState.DRAFT:
+            if room is not None:
+                del self._rooms[document.key]
+                room.remove()
+            return
+        if room is None:
+            room = self._rooms[document.key] = Room(parsed, self._around)
+            stage = self._stages.get(document.key)
+            if stage is not None:
+                room.set_stage(stage)
+        else:
+            log.info("room_changed", room=document.key, state=str(parsed.state))
+            room.set_document(parsed)
+
+    def _take_stage_document(self, document: Document) -> None:
+        if document.value is None:
+            self._stages.pop(document.key, None)
+        else:
+            self.take_stage(document.key, document.value)
+
+    def take_stage(self, _subject: str, payload: bytes) -> None:
+        """Take an origin's word, live or from the bucket."""
+        stage = _parse(StageDocument, payload)
+        if stage is None:
+            return
+        self._stages[stage.room] = stage
+        room = self._rooms.get(stage.room)
+        if room is not None:
+            room.set_stage(stage)
+
+    def take_report(self, subject: str, payload: bytes) -> None:
+        """Take another edge's count."""
+        report = _parse(AudienceReport, payload)
+        room = self._rooms.get(subject.split(".")[1])
+        if report is not None and room is not None and report.edge != self._name:
+            room.audience.note_report(report, self._clock.monotonic_ns())
+
+    async def tick(self) -> None:
+        """Do what is due once a second."""
+        now = self._clock.monotonic_ns()
+        for room in self.all():
+            room.tick()
+            if room.replay_wanted and self._replay is not None and now >= self._asking.get(room.document.room, 0):
+                self._asking[room.document.room] = MonotonicNs(now + 2 * NS_PER_S)
+                self._around.spawn(self._ask_replay(room, self._replay))
+        if now >= self._next_ping:
+            self._next_ping = MonotonicNs(now + PING_EVERY_NS)
+            for room in self.all():
+                room.ping()
+        if now >= self._next_report:
+            self._next_report = MonotonicNs(now + REPORT_EVERY_NS)
+            await self._report()
+
+    async def _report(self) -> None:
+        for room in self.all():
+            by_transport = room.by_transport()
+            listeners = sum(by_transport.values())
+            if listeners or room.reported:
+                report = AudienceReport(edge=self._name, listeners=listeners, by_transport=by_transport)
+                await self._bus.publish(live_audience_subject(room.document.room), report.to_bytes())
+            room.reported = listeners
+
+    async def _ask_replay(self, room: Room, replay: ReplayDesk) -> None:
+        room.replay_wanted = False
+        try:
+            room.set_replay(await replay.summary(room.document.room))
+        except StentorError as error:
+            log.warning("replay_summary_failed", room=room.document.room, why=error.detail)
+
+
+async def _each(documents: AsyncIterator[Document | None], take: Callable[[Document], None]) -> None:
+    async for document in documents:
+        if document is not None:
+            take(document)
+
+
+def _parse(kind: type[D], payload: bytes) -> D | None:
+    try:
+        return kind.model_validate_json(payload)
+    except ValidationError:
+        DROPPED.labels("garbled").inc()
+        return None

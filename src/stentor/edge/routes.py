@@ -1,0 +1,226 @@
+"""Which address is answered by whom (docs/design.md, "Addresses on the audience port")."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+
+from stentor.clock import Clock, iso_utc
+from stentor.edge.connection import Connection
+from stentor.edge.http import CORS, ONE_SECOND, NotAllowed, Request, Response, json_response, preflight, problem
+from stentor.edge.playback import Playback, multivariant_response
+from stentor.edge.push import turn_away
+from stentor.edge.replay_port import ReplayDesk
+from stentor.edge.room import Room, Spawn
+from stentor.edge.rooms import Rooms
+from stentor.edge.state_json import streams_json, summary_json
+from stentor.edge.static import StaticFiles
+from stentor.edge.tickets import Tickets
+from stentor.edge.websocket import CloseCode
+from stentor.errors import BadRequest, Conflict, NotFound, StentorError
+from stentor.media.grid import Step
+from stentor.media.rendition import RenditionName
+from stentor.room.states import RoomState
+
+_BOXED = {"opus": RenditionName.OPUS, "aac": RenditionName.AAC}
+_LISTEN = {"listen.aac": RenditionName.AAC, "listen.mp3": RenditionName.MP3, "listen.opus": RenditionName.OPUS}
+_MULTIVARIANT = {"live.m3u8": RenditionName.AAC, "live-opus.m3u8": RenditionName.OPUS}
+_REPLAY = re.compile(r"replay\.m3u8|replay/.+|recording\.(?:m4a|opus|mp3)|proof\.json")
+_MEDIA = re.compile(r"(opus|aac)/(\d{1,9})/(?:(init)\.mp4|(\d{1,12})(?:\.(\d{1,2}))?\.m4s)")
+_READ = ("GET", "HEAD")
+_DIGITS = re.compile(r"\d{1,12}")
+
+
+class Routes:
+    """Answers requests; what must wait or goes on for hours is handed its connection."""
+
+    def __init__(
+        self, rooms: Rooms, files: StaticFiles, tickets: Tickets, clock: Clock, replay: ReplayDesk | None, spawn: Spawn
+    ) -> None:
+        self._rooms = rooms
+        self._files = files
+        self._tickets = tickets
+        self._clock = clock
+        self._replay = replay
+        self._spawn = spawn
+        self.date_line: Callable[[], bytes] = bytes
+        self.draining = False
+
+    def handle(self, connection: Connection, request: Request) -> Response | None:
+        """Answer, or return None and keep the connection. Raises StentorError for a problem document."""
+        path, method = request.path, request.method
+        if method == "OPTIONS":
+            return preflight()
+        if path.startswith("/r/"):
+            return self._in_room(connection, request)
+        if method not in _READ:
+            raise _not_allowed("GET, HEAD")
+        if path == "/":
+            return self._files.page(request)
+        if path == "/rooms.json":
+            return self._room_list()
+        found = self._files.file(request)
+        if found is None:
+            raise NotFound("There is nothing at this address.")
+        return found
+
+    def _room_list(self) -> Response:
+        rooms = [summary_json(room.document, room.listeners()) for room in self._rooms.all()]
+        return json_response({"rooms": rooms, "server_time": iso_utc(self._clock.wall_ns())}, cache=ONE_SECOND)
+
+    def _in_room(self, connection: Connection, request: Request) -> Response | None:
+        name, _, rest = request.path.removeprefix("/r/").partition("/")
+        if rest == "push":
+            self._push(connection, request, name)
+            return None
+        if not rest:
+            return self._page(request, name)
+        room = self._rooms.get(name)
+        if rest == "ticket":
+            return self._ticket(request, room)
+        if request.method not in _READ:
+            raise _not_allowed("GET, HEAD")
+        if rest == "state.json":
+            headers = {"Content-Type": "application/json", "Cache-Control": ONE_SECOND, **CORS}
+            return Response(200, headers, room.state_bytes())
+        if rest in _LISTEN:
+            return self._listen(connection, request, room, _LISTEN[rest])
+        if _REPLAY.fullmatch(rest):
+            self._from_replay(connection, request, name, rest)
+            return None
+        return self._playback(connection, request, room, rest)
+
+    def _page(self, request: Request, name: str) -> Response:
+        if request.method not in _READ:
+            raise _not_allowed("GET, HEAD")
+        try:
+            self._rooms.get(name)
+        except NotFound:
+            return self._files.page(request, 404)
+        return self._files.page(request)
+
+    def _ticket(self, request: Request, room: Room) -> Response:
+        if request.method != "POST":
+            raise _not_allowed("POST")
+        ticket = self._tickets.issue(room.document.room, self._clock.wall_ns())
+        return json_response({"admitted": True, "ticket": ticket, "streams": streams_json(room.document.room)})
+
+    def _push(self, connection: Connection, request: Request, name: str) -> None:
+        if request.method != "GET":
+            raise _not_allowed("GET")
+        rendition = _BOXED.get(request.query.get("rendition", "opus"))
+        after = _number(request, "after")
+        if rendition is None:
+            raise BadRequest("Push carries the renditions opus and aac.", slug="no-such-rendition")
+        if self.draining:
+            turn_away(connection, request, CloseCode.GOING_AWAY, "retry=1")
+            return
+        try:
+            room = self._rooms.get(name)
+        except NotFound:
+            turn_away(connection, request, CloseCode.NO_SUCH_ROOM, "no such room")
+            return
+        if not room.is_open:
+            turn_away(connection, request, CloseCode.NOT_OPEN, "look at state.json")
+            return
+        push = room.program(rendition).push
+        if push is not None:
+            push.join(connection, request, None if after is None else Step(after))
+
+    def _listen(self, connection: Connection, request: Request, room: Room, name: RenditionName) -> Response | None:
+        if not room.is_open:
+            raise _not_open(room)
+        progressive = room.program(name).progressive
+        if request.method == "HEAD":
+            return progressive.head(room.document.title)
+        progressive.join(connection, room.document.title, self.date_line())
+        return None
+
+    def _playback(self, connection: Connection, request: Request, room: Room, rest: str) -> Response | None:
+        if rest in _MULTIVARIANT:
+            self._gate(room)
+            self._note_player(request, room)
+            return multivariant_response(_MULTIVARIANT[rest], request)
+        rendition = _BOXED.get(rest.removesuffix(".m3u8")) if rest.endswith(".m3u8") else None
+        if rendition is not None:
+            self._gate(room)
+            self._note_player(request, room)
+            return self._boxes(room, rendition).playlist(connection, request)
+        match = _MEDIA.fullmatch(rest)
+        if match is None:
+            raise NotFound("There is nothing at this address.")
+        self._gate(room)
+        name, epoch, init, number, part = match.groups()
+        playback = self._boxes(room, _BOXED[name])
+        if init:
+            return playback.init()
+        if part is None:
+            return playback.segment(connection, int(epoch), int(number))
+        return playback.part(connection, int(epoch), int(number), int(part))
+
+    @staticmethod
+    def _gate(room: Room) -> None:
+        """Refuse live playlists before the doors open; after the end the program says itself what is left."""
+        if room.document.state is RoomState.SCHEDULED:
+            raise _not_open(room)
+
+    @staticmethod
+    def _boxes(room: Room, name: RenditionName) -> Playback:
+        playback = room.program(name).playback
+        if playback is None:
+            raise NotFound("This rendition has no playlist.")
+        return playback
+
+    def _note_player(self, request: Request, room: Room) -> None:
+        ticket = request.query.get("ticket")
+        holder = self._tickets.holder(room.document.room, ticket, self._clock.wall_ns()) if ticket else None
+        room.audience.note_player(holder, request.address, request.user_agent, self._clock.monotonic_ns())
+
+    # The recording is another package's; it may wait for the store.
+
+    def _from_replay(self, connection: Connection, request: Request, name: str, rest: str) -> None:
+        if self._replay is None:
+            raise NotFound("There is no recording here.", slug="no-recording")
+        self._spawn(self._ask_replay(self._replay, connection, request, name, rest))
+
+    async def _ask_replay(
+        self, replay: ReplayDesk, connection: Connection, request: Request, name: str, rest: str
+    ) -> None:
+        try:
+            reply = await replay.reply(name, rest, request.method, request.headers.get("range"))
+            connection.respond(_relayed(reply.status, reply.headers, reply.body))
+        except StentorError as error:
+            connection.respond(problem(error))
+        except BaseException:
+            connection.abort()
+            raise
+
+
+def _relayed(status: int, headers: list[tuple[str, str]], body: bytes | AsyncIterator[bytes]) -> Response:
+    """Return what the replay says as a response, readable from other origins."""
+    names = {name.lower() for name, _ in headers}
+    lengths = [int(value) for name, value in headers if name.lower() == "content-length" and value.isdigit()]
+    kept = [(name, value) for name, value in headers if name.lower() not in ("content-length", "connection", "date")]
+    kept += [(name, value) for name, value in CORS.items() if name.lower() not in names]
+    if isinstance(body, bytes):
+        return Response(status, kept, body)
+    return Response(status, kept, stream=body, length=lengths[0] if lengths else None)
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if not _DIGITS.fullmatch(text):
+        raise BadRequest(f"{name} must be a number of 12 digits at most.")
+    return int(text)
+
+
+def _not_open(room: Room) -> Conflict:
+    return Conflict(
+        f"This room is {room.document.state}; state.json says when it opens, or where its replay is.",
+        slug="room-not-open",
+        state=str(room.document.state),
+    )
+
+
+def _not_allowed(methods: str) -> NotAllowed:
+    return NotAllowed(f"This address knows {methods}.", allow=methods)

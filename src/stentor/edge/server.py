@@ -1,0 +1,170 @@
+"""The edge: one process that serves listeners on one port."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from pathlib import Path
+from ssl import SSLContext
+
+from stentor.bus.port import Bus
+from stentor.clock import NS_PER_S, Clock, MonotonicNs
+from stentor.edge.connection import Connection
+from stentor.edge.http import Limits, Request, Response
+from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
+from stentor.edge.replay_port import ReplayDesk
+from stentor.edge.room import Surroundings
+from stentor.edge.rooms import AUDIENCES, STAGES, Rooms
+from stentor.edge.routes import Routes
+from stentor.edge.static import StaticFiles
+from stentor.edge.tickets import Tickets
+from stentor.errors import StentorError, Unavailable
+from stentor.telemetry import logger
+
+TICK_S = 1.0
+_METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
+
+log = logger("edge")
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """What is set about an edge.
+
+    ``name`` tells this edge from others in audience reports; ``staff_url`` is where speakers and hosts go (the
+    page may connect there); ``pages`` is the folder of the built page; ``ticket_key`` is shared by all edges;
+    ``drain_s`` is how long a stop waits for answers under way, ``retry_spread_s`` over how many seconds the
+    listeners of push are told to come back.
+    """
+
+    name: str
+    staff_url: str = ""
+    pages: Path | None = None
+    ticket_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    drain_s: float = 2.0
+    retry_spread_s: float = 3.0
+    limits: Limits = Limits()
+
+
+class Edge:
+    """Serves listeners until ``stop``. Implements ``connection.Host``.
+
+    ``run`` owns every task; ``started`` is set once connections are accepted.
+    """
+
+    def __init__(self, *, bus: Bus, clock: Clock, settings: EdgeSettings, replay: ReplayDesk | None = None) -> None:
+        self.limits = settings.limits
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self.timed: set[Connection] = set()
+        self.started = asyncio.Event()
+        self._bus = bus
+        self._clock = clock
+        self._settings = settings
+        self._tasks: asyncio.TaskGroup | None = None
+        self._stopping = asyncio.Event()
+        around = Surroundings(bus, clock, settings.limits, settings.staff_url, self.spawn)
+        self.rooms = Rooms(settings.name, around, replay)
+        files = StaticFiles(settings.pages, settings.staff_url)
+        self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
+        self._routes.date_line = self.date_line
+        self._date_s = -1
+        self._date = b""
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether to send listeners here: the rooms are known, the bus answers, no stop is under way."""
+        return self.started.is_set() and self.rooms.synced and self._bus.connected and not self.draining
+
+    async def run(self, listening: socket.socket, tls: SSLContext | None = None) -> None:
+        """Serve on a bound socket until ``stop``; returns when everybody has been let go."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            forever = [
+                tasks.create_task(self.rooms.watch_rooms()),
+                tasks.create_task(self.rooms.watch_stages()),
+                tasks.create_task(self._tick()),
+            ]
+            async with (
+                self._bus.subscribe(STAGES, self.rooms.take_stage),
+                self._bus.subscribe(AUDIENCES, self.rooms.take_report),
+            ):
+                server = await loop.create_server(lambda: Connection(self), sock=listening, ssl=tls, backlog=4_096)
+                self.started.set()
+                log.info("edge_started", name=self._settings.name, address=str(listening.getsockname()))
+                await self._stopping.wait()
+                server.close()
+                await self._drain()
+            for task in forever:
+                task.cancel()
+        self._tasks = None
+        log.info("edge_stopped", name=self._settings.name)
+
+    def stop(self) -> None:
+        """Begin to stop: accept nobody, send listeners elsewhere."""
+        self.draining = self._routes.draining = True
+        self._stopping.set()
+
+    async def _drain(self) -> None:
+        for room in self.rooms.all():
+            room.drain(self._settings.retry_spread_s)
+        for connection in tuple(self.connections):
+            if not connection.busy:
+                connection.close()
+        deadline = self.now() + int(self._settings.drain_s * NS_PER_S)
+        while self.connections and self.now() < deadline:
+            await self._clock.sleep(0.05)
+        for connection in tuple(self.connections):
+            connection.abort()
+
+    async def _tick(self) -> None:
+        """Look at every deadline and every room once a second."""
+        while True:
+            await self._clock.sleep(TICK_S)
+            now = self.now()
+            for connection in [each for each in self.timed if each.deadline <= now]:
+                connection.no_deadline()
+                connection.on_deadline()
+            CONNECTIONS.set(len(self.connections))
+            await self.rooms.tick()
+
+    # What connections ask (connection.Host).
+
+    def handle(self, connection: Connection, request: Request) -> Response | None:
+        """Answer a request."""
+        REQUESTS.labels(request.method if request.method in _METHODS else "other").inc()
+        return self._routes.handle(connection, request)
+
+    def now(self) -> MonotonicNs:
+        """Return monotonic time."""
+        return self._clock.monotonic_ns()
+
+    def date_line(self) -> bytes:
+        """Return the Date header's line, made once a second."""
+        second = self._clock.wall_ns() // NS_PER_S
+        if second != self._date_s:
+            self._date_s, self._date = second, f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
+        return self._date
+
+    def failed(self, _connection: Connection, request: Request, error: Exception) -> StentorError:
+        """Log what nobody expected; the client is told no more than that."""
+        FAILURES.inc()
+        log.error("request_failed", method=request.method, path=request.path, exc_info=error)
+        return StentorError("Something went wrong here; it has been written down.")
+
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """Run work in the edge's task group; its failure is logged and ends nothing else."""
+        if self._tasks is None:
+            work.close()
+            raise Unavailable("The server is stopping.")
+        self._tasks.create_task(self._guarded(work))
+
+    async def _guarded(self, work: Coroutine[object, object, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            FAILURES.inc()
+            log.error("work_failed", exc_info=error)

@@ -1,0 +1,74 @@
+"""state.json: what the page shows, merged from control's document, the origin's and the edges' counts."""
+
+from stentor.clock import UnixNs, iso_utc
+from stentor.room.documents import RoomDocument, StageDocument, StagePerson
+from stentor.room.states import OPEN_STATES, RoomState
+
+
+def state_json(
+    room: RoomDocument, stage: StageDocument | None, listeners: int, staff_url: str, replay: dict[str, object] | None
+) -> dict[str, object]:
+    """Return the fields of state.json but ``server_time`` (docs/design.md), which changes while nothing else does."""
+    heard = stage if room.state in OPEN_STATES else None
+    return {
+        "room": room.room,
+        "title": room.title,
+        "description": room.description,
+        "language": room.language,
+        "state": str(room.state),
+        "on_air": bool(heard and heard.on_air),
+        "epoch": heard.epoch if heard else 0,
+        "planned_start": _iso(room.planned_start_ns),
+        "time_zone": room.time_zone,
+        "started_at": _iso(room.started_ns),
+        "ended_at": _iso(room.ended_ns),
+        "people": [_person(person) for person in heard.people if person.connected] if heard else [],
+        "audience": {"listeners": listeners},
+        "announcement": _announcement(room),
+        "recorded": room.recorded,
+        "key_fingerprint": room.key_fingerprint,
+        "staff_url": staff_url,
+        "streams": streams_json(room.room),
+        "replay": replay if room.state in (RoomState.ENDED, RoomState.PUBLISHED) else None,
+    }
+
+
+def streams_json(room: str) -> dict[str, object]:
+    """Return the addresses of a room's streams."""
+    base = f"/r/{room}"
+    return {
+        "push": f"{base}/push",
+        "hls": f"{base}/live.m3u8",
+        "hls_opus": f"{base}/live-opus.m3u8",
+        "listen": {name: f"{base}/listen.{name}" for name in ("aac", "mp3", "opus")},
+    }
+
+
+def summary_json(room: RoomDocument, listeners: int) -> dict[str, object]:
+    """Return a room's line in rooms.json."""
+    return {
+        "room": room.room,
+        "title": room.title,
+        "state": str(room.state),
+        "planned_start": _iso(room.planned_start_ns),
+        "listeners": listeners,
+    }
+
+
+def _person(person: StagePerson) -> dict[str, object]:
+    return {
+        "person": person.person,
+        "name": person.name,
+        "role": str(person.role),
+        "speaking": person.speaking and person.muted_by is None,
+        "muted": person.muted_by is not None,
+    }
+
+
+def _announcement(room: RoomDocument) -> dict[str, object] | None:
+    said = room.announcement
+    return {"text": said.text, "at": iso_utc(UnixNs(said.at_ns))} if said else None
+
+
+def _iso(moment: int | None) -> str | None:
+    return None if moment is None else iso_utc(UnixNs(moment))
