@@ -24,8 +24,8 @@ _CHUNKS = Counter("stentor_origin_chunks_total", "Chunks published live", ["rend
 class Writer(Protocol):
     """The log's side: takes a record at once and stores it when it can."""
 
-    def write(self, subject: str, message_id: str, payload: bytes) -> None:
-        """Queue a record; never blocks."""
+    def write(self, subject: str, message_id: str, payload: bytes) -> bool:
+        """Queue a record, never blocking; False when the epoch is over and nothing may go out any more."""
         ...
 
 
@@ -52,7 +52,8 @@ class Publisher:
         self._rings[chunk.rendition].append((chunk.step, message))
         if self._writer is not None:
             message_id = f"{self._room}.{chunk.epoch}.{chunk.rendition}.{chunk.step}"
-            self._writer.write(chunk_subject(self._room, chunk.rendition), message_id, message)
+            if not self._writer.write(chunk_subject(self._room, chunk.rendition), message_id, message):
+                return
         _CHUNKS.labels(chunk.rendition).inc()
         await self._core.publish(live_chunk_subject(self._room, chunk.rendition), message)
 
