@@ -45,7 +45,7 @@ class DtlsSrtp:
     Args:
         ice: the connected agent.
         certificate: ours.
-        on_closed: called once the association has ended by the peer's wish or with ICE.
+        on_closed: called when the association has ended by the peer's wish or with ICE; ``start`` tells of a failure.
     """
 
     def __init__(self, ice: IceConnection, certificate: RTCCertificate, on_closed: Callable[[], None]) -> None:
@@ -99,5 +99,5 @@ class DtlsSrtp:
                 reader.exception()  # seen: asyncio need not warn of it
 
     def _state_changed(self) -> None:
-        if self._dtls.state in ("closed", "failed"):
+        if self._dtls.state == "closed":
             self._on_closed()

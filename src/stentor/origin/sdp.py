@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import TypeVar
 
 from aioice import Candidate
@@ -168,8 +169,7 @@ def _offer(text: str) -> Offer:
     if len(starts) > MAX_SECTIONS:
         raise BadRequest("The SDP has too many media sections.", slug="bad-sdp")
     session = Section("session", 0, "", (), _attributes(head))
-    bounds = zip(starts, [*starts[1:], len(lines)], strict=True)
-    sections = tuple(_section(lines[start:end]) for start, end in bounds)
+    sections = tuple(_section(lines[start:end]) for start, end in pairwise([*starts, len(lines)]))
     mids = [section.mid for section in sections]
     chosen, payload_type = _choose_audio(sections)
     audio = sections[chosen]

@@ -1,0 +1,155 @@
+import socket
+
+import pytest
+from aioice import stun
+
+from stentor.errors import ConfigError
+from stentor.origin.guard import MAX_DATAGRAM_BYTES
+from stentor.origin.mux import UdpMux, local_ufrag
+
+SOURCE = ("192.0.2.9", 5_000)
+
+
+class Place:
+    def __init__(self):
+        self.stun = []
+        self.media = []
+
+    def stun_received(self, data, source):
+        self.stun.append((data, source))
+
+    def media_received(self, data):
+        self.media.append(data)
+
+
+@pytest.fixture
+def mux():
+    mux = UdpMux(["127.0.0.1", "127.0.0.2"])
+    yield mux
+    mux.close()
+
+
+def check(username: str | None, kind=stun.Class.REQUEST) -> bytes:
+    message = stun.Message(stun.Method.BINDING, kind)
+    message.attributes["PRIORITY"] = 1
+    if username is not None:
+        message.attributes["USERNAME"] = username
+    message.add_message_integrity(b"key")
+    return bytes(message)
+
+
+def test_every_address_has_the_same_port(mux):
+    assert {sock.getsockname() for sock in mux.sockets} == {("127.0.0.1", mux.port), ("127.0.0.2", mux.port)}
+    assert [each.port for each in mux.hosts] == [mux.port, mux.port]
+
+
+def test_a_request_goes_to_the_session_whose_fragment_it_names(mux):
+    ours, other = Place(), Place()
+    mux.add_member(0, "ours", ours)
+    mux.add_member(0, "other", other)
+    for username in ("ours:theirs", "ours", "nobody:theirs", "our:s", "", None):
+        mux.route(0, check(username), SOURCE)
+    mux.route(1, check("ours:theirs"), SOURCE)
+    assert ours.stun == [(check_data, SOURCE) for check_data, _ in ours.stun]
+    assert len(ours.stun) == 2
+    assert other.stun == []
+
+
+def test_a_response_goes_to_who_asked_and_only_while_it_waits(mux):
+    place, response = Place(), check(None, stun.Class.RESPONSE)
+    mux.route(0, response, SOURCE)
+    mux.expect(response[8:20], place)
+    mux.route(0, response, SOURCE)
+    mux.unexpect(response[8:20])
+    mux.route(0, response, SOURCE)
+    assert place.stun == [(response, SOURCE)]
+
+
+@pytest.mark.parametrize("data", [b"\x16" + bytes(40), b"\x80\x6f" + bytes(40), b"\xbf"])
+def test_media_passes_only_from_a_validated_address_on_that_socket(mux, data):
+    place, other = Place(), Place()
+    mux.route(0, data, SOURCE)
+    mux.validate(0, SOURCE, place)
+    mux.route(0, data, SOURCE)
+    mux.route(1, data, SOURCE)
+    mux.route(0, data, ("192.0.2.9", 5_001))
+    assert place.media == [data]
+    mux.invalidate(0, SOURCE, other)
+    mux.route(0, data, SOURCE)
+    assert len(place.media) == 2
+    mux.invalidate(0, SOURCE, place)
+    mux.route(0, data, SOURCE)
+    assert len(place.media) == 2
+
+
+@pytest.mark.parametrize(
+    "data", [b"", bytes([22]) * (MAX_DATAGRAM_BYTES + 1), b"\x05" * 20, b"\x40" * 20, b"\xff" * 20, b"\x00", bytes(20)]
+)
+def test_what_is_nothing_we_know_is_dropped(mux, data):
+    place = Place()
+    mux.validate(0, SOURCE, place)
+    mux.add_member(0, "", place)
+    mux.route(0, data, SOURCE)
+    assert place.media == place.stun == []
+
+
+def test_who_leaves_is_forgotten_everywhere(mux):
+    place, other = Place(), Place()
+    mux.add_member(0, "ours", place)
+    mux.expect(b"1", place)
+    mux.validate(0, SOURCE, place)
+    mux.validate(1, SOURCE, other)
+    mux.remove_member(0, "ours", place)
+    assert mux.sizes == {"members": 0, "transactions": 0, "routes": 1}
+
+
+def test_a_username_is_found_and_a_broken_message_has_none():
+    assert local_ufrag(check("ours:theirs")) == b"ours"
+    data = check("ours:theirs")
+    for length in range(20, len(data)):
+        assert local_ufrag(data[:length]) in (b"", b"o", b"ou", b"our", b"ours")
+    assert local_ufrag(data[:20] + b"\xff" * 40) == b""
+
+
+async def test_datagrams_come_in_and_go_out(mux):
+    mux.open()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.setblocking(True)
+        peer.settimeout(5)
+        mux.send(0, b"hello", peer.getsockname())
+        assert peer.recvfrom(100) == (b"hello", ("127.0.0.1", mux.port))
+        mux.send(0, bytes(70_000), peer.getsockname())
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("203.0.113.7", "203.0.113.7", None),
+        ("203.0.113.7:41000", "203.0.113.7", 41_000),
+        ("2001:db8::7", "2001:db8::7", None),
+        ("[2001:db8::7]:41000", "2001:db8::7", 41_000),
+    ],
+)
+def test_advertised_addresses_are_read(text, host, port):
+    mux = UdpMux(["127.0.0.1"], advertise=[text])
+    mux.close()
+    (reachable,) = mux.advertised
+    assert (reachable.host, reachable.port) == (host, port or mux.port)
+
+
+@pytest.mark.parametrize("text", ["", "example.org", "203.0.113.7:", "203.0.113.7:0", "203.0.113.7:70000", "1:2"])
+def test_an_advertised_address_that_is_none_is_said_so(text):
+    with pytest.raises(ConfigError, match="--advertise"):
+        UdpMux(["127.0.0.1"], advertise=[text])
+
+
+def test_a_port_that_is_taken_is_said_so(mux):
+    with pytest.raises(ConfigError, match=f"UDP port {mux.port} cannot be opened"):
+        UdpMux(["127.0.0.1"], mux.port)
+
+
+@pytest.mark.parametrize("addresses", [[], ["nowhere"]])
+def test_addresses_that_are_none_are_said_so(addresses):
+    with pytest.raises(ConfigError):
+        UdpMux(addresses)
