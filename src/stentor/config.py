@@ -166,6 +166,12 @@ class Settings(BaseSettings):
         description="The nats-server program that `serve` starts; default: the one installed with Stentor.",
         json_schema_extra=_extra(BACKENDS),
     )
+    ticket_secret: str = Field(
+        "",
+        repr=False,
+        description="Secret that all edges share, for listeners' tickets; default: one made by `serve`.",
+        json_schema_extra=_extra(BACKENDS, secret=True),
+    )
     database_url: str = Field(
         "",
         repr=False,
@@ -263,6 +269,11 @@ class Settings(BaseSettings):
     def keys_dir(self) -> Path:
         """Return the folder of signing keys."""
         return self.data_dir / "keys"
+
+    def with_ports(self, **ports: int) -> "Settings":
+        """Return the settings with these ports in place of 0; addresses that followed from them follow again."""
+        kept = {name: value for name, value in self.model_dump().items() if not str(value).endswith(":0")}
+        return Settings(**{**kept, **ports})
 
     def environment(self, **changes: object) -> dict[str, str]:
         """Return every setting as environment for a child, so that nothing secret stands in its arguments."""

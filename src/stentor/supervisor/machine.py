@@ -1,12 +1,18 @@
 """What runs on one machine: the processes of ``stentor serve``, with their settings, sockets and graces."""
 
+import fcntl
+import os
+import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from stentor.config import Settings
+from stentor.supervisor.checks import in_use
 from stentor.supervisor.child import Spec
 from stentor.supervisor.nats_server import NatsServer
+from stentor.supervisor.ports import bind_shared
 from stentor.supervisor.private import SOCKET_VARIABLE
 from stentor.supervisor.spawn import stentor_command
 
@@ -18,6 +24,47 @@ _EDGE_GRACE_S = 0.8
 _ORIGIN_GRACE_S = 2.4
 _ARCHIVE_GRACE_S = 0.7
 _CONTROL_GRACE_S = 0.7
+
+
+@contextmanager
+def hold_folder(settings: Settings) -> Iterator[None]:
+    """Hold the data folder inside the context, against a second Stentor and against restore.
+
+    Raises ConfigError when another one holds it.
+    """
+    settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(settings.run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise in_use(settings) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def hold_ports(settings: Settings) -> Iterator[Settings]:
+    """Hold the two public ports inside the context, whatever children come and go; 0 becomes a free one."""
+    with (
+        bind_shared(settings.audience_host, settings.audience_port, "--audience") as audience,
+        bind_shared(settings.staff_host, settings.staff_port, "--staff") as staff,
+    ):
+        yield settings.with_ports(audience_port=audience.getsockname()[1], staff_port=staff.getsockname()[1])
+
+
+def with_ticket_secret(settings: Settings) -> Settings:
+    """Return the settings with a secret for tickets that stays the same over restarts."""
+    if settings.ticket_secret:
+        return settings
+    file = settings.keys_dir / "tickets.key"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(secrets.token_urlsafe(32))
+    return settings.model_copy(update={"ticket_secret": file.read_text().strip()})
 
 
 def socket_dir(settings: Settings) -> Path:

@@ -6,6 +6,7 @@ each start of the supervisor and stand only in a file that its owner alone may r
 
 import json
 import os
+import re
 import secrets
 import shutil
 import sysconfig
@@ -30,6 +31,8 @@ _EDGE_MAY_NOT = (
     "$JS.API.STREAM.MSG.DELETE.>",
     "$JS.API.STREAM.RESTORE.>",
 )
+
+_LINE = re.compile(r"\[\d+\] \[(?P<level>[A-Z]{3})\] ?(?P<text>.*)")
 
 log = logger("nats")
 
@@ -115,8 +118,6 @@ class NatsServer:
                 "jetstream": {"store_dir": str(self._store), "sync_interval": "always", "max_memory_store": 256 << 20},
                 "authorization": {"users": users, "timeout": 5},
                 "logtime": False,
-                "lame_duck_duration": "1s",
-                "lame_duck_grace_period": "-1s",
             },
             indent=1,
         )
@@ -133,11 +134,12 @@ class NatsServer:
 
 def _log_line(line: str) -> None:
     """Pass a line such as ``[12] [WRN] text`` on to our log; what it merely informs about is for debugging."""
-    _, _, rest = line.partition("] [")
-    level, _, text = rest.partition("] ")
-    if level in {"ERR", "FTL"}:
-        log.error("nats_server", says=text)
-    elif level == "WRN":
-        log.warning("nats_server", says=text)
+    found = _LINE.fullmatch(line)
+    if found is None:  # without a level it refuses its configuration
+        log.warning("nats_server", says=line)
+    elif found["level"] in {"ERR", "FTL"}:
+        log.error("nats_server", says=found["text"])
+    elif found["level"] == "WRN" and not found["text"].startswith("Plaintext passwords"):  # in a file only we can read
+        log.warning("nats_server", says=found["text"])
     else:
-        log.debug("nats_server", says=text or line)
+        log.debug("nats_server", says=found["text"])

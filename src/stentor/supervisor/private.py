@@ -41,25 +41,25 @@ class Health:
     """What a process says about itself: ready when nothing that was added gives a reason why not."""
 
     def __init__(self) -> None:
-        self._checks: list[Callable[[], Sequence[str]]] = []
+        self._checks: list[Callable[[], Awaitable[Sequence[str]]]] = []
         self.starting = True
 
-    def add(self, ready: Callable[[], Sequence[str]]) -> None:
+    def add(self, ready: Callable[[], Awaitable[Sequence[str]]]) -> None:
         """Ask ``ready`` too; it returns sentences that say why not, or nothing."""
         self._checks.append(ready)
 
-    def reasons(self) -> list[str]:
+    async def reasons(self) -> list[str]:
         """Return why this process is not ready."""
         if self.starting:
             return ["it is starting"]
-        return [reason for check in self._checks for reason in check()]
+        return [reason for check in self._checks for reason in await check()]
 
     async def answer(self, path: str) -> Page:
         """Answer for a process without children."""
         if path == "/healthz":
             return Page(200, "text/plain", b"ok\n")
         if path == "/readyz":
-            return readiness(self.reasons())
+            return readiness(await self.reasons())
         if path == "/metrics":
             return Page(200, METRICS_CONTENT_TYPE, render_metrics())
         return NOT_FOUND

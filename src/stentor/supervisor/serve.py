@@ -46,6 +46,8 @@ class Supervisor:
                 tasks: list[asyncio.Task[None]] = []
                 try:
                     for tier in self._tiers:
+                        if stop.is_set():
+                            break
                         tasks += [group.create_task(child.run()) for child in tier]
                         await self._until_ready([child for child in tier if child.spec.awaited], stop)
                     tasks.append(group.create_task(self._watch(on_ready)))

@@ -23,14 +23,21 @@ def stentor_command(*arguments: str) -> tuple[str, ...]:
 
 
 async def spawn(
-    command: Sequence[str], environment: Mapping[str, str], *, stderr: int | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: int = asyncio.subprocess.DEVNULL,
+    stdout: int | None = None,
+    stderr: int | None = None,
 ) -> asyncio.subprocess.Process:
     """Start a process that is killed when this one dies.
 
     Args:
         command: program and arguments.
         environment: added to our own environment; an empty value takes the variable away.
-        stderr: ``asyncio.subprocess.PIPE`` to read what it says, else it speaks on our stderr.
+        stdin: ``asyncio.subprocess.PIPE`` to write to it.
+        stdout: ``asyncio.subprocess.PIPE`` to read from it, else it speaks on our stdout.
+        stderr: the same for stderr.
 
     Raises:
         OSError: the program cannot be started.
@@ -42,7 +49,8 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         *command,
         env={name: value for name, value in merged.items() if value},
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=stdin,
+        stdout=stdout,
         stderr=stderr,
         start_new_session=True,
         preexec_fn=_die_with(os.getpid()),

@@ -1,0 +1,298 @@
+"""The command line: one verb for each thing an operator does. Flags derive from the settings' declaration.
+
+What is wrong is one sentence on stderr and exit code 2; nothing heavy is imported before a verb needs it.
+"""
+
+import asyncio
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stentor.config import Declared, Settings, declared, load, sample_config
+from stentor.errors import ConfigError, StentorError
+from stentor.supervisor.spawn import has_parent, leave_if_orphaned
+from stentor.telemetry import configure
+
+_EPILOG = """
+Examples:
+
+  stentor demo                                      two voices talk; open the link it prints
+
+  stentor serve --data-dir /var/lib/stentor         everything on this machine
+
+  stentor serve --tls-cert cert.pem --tls-key key.pem --advertise 198.51.100.7 --public-url https://radio.example.org
+
+  stentor sample-config > stentor.toml              every setting, explained; use it with --config
+
+  stentor check-config --config stentor.toml        what would be wrong, before it is
+"""
+
+app = typer.Typer(
+    name="stentor",
+    help="A self-hosted live-audio stage for audiences of any size.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+Verb = Callable[..., None]
+
+
+def main() -> None:
+    """Run the command line; how every process of Stentor begins."""
+    process = os.environ.get("STENTOR_PROCESS")
+    if has_parent():
+        leave_if_orphaned()
+    try:
+        app()
+    except (Exception, BaseExceptionGroup) as error:
+        known = _known(error)
+        if known is None:
+            raise
+        _say(f"stentor{f' {process}' if process else ''}: {known.detail}")
+        sys.exit(2 if isinstance(known, ConfigError) else 1)
+
+
+def _known(error: BaseException) -> StentorError | None:
+    """Return the first error of ours in ``error``, if it is one or a group of them alone."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_known(each) for each in error.exceptions]
+        return found[0] if all(found) else None
+    return error if isinstance(error, StentorError) else None
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+# --- Flags from the declaration
+
+
+def _option(setting: Declared) -> inspect.Parameter:
+    default = "" if setting.default in (None, "", ()) else f" [default: {setting.default}]"
+    option = typer.Option(
+        *setting.flags,
+        help=setting.help + default,
+        rich_help_panel=setting.group,
+        show_default=False,
+        hidden=setting.secret,
+    )
+    kind = setting.kind
+    return inspect.Parameter(
+        setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+_CONFIG = inspect.Parameter(
+    "config",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        Path | None, typer.Option("--config", help="TOML file with settings; see sample-config.", show_default=False)
+    ],
+)
+
+
+def _with_settings(verb: Verb) -> Verb:
+    """Give a verb ``--config`` and a flag for every setting; it is called with ``settings`` and what is its own."""
+    settings_flags = [_option(setting) for setting in declared() if not setting.secret]
+    own = [each for each in inspect.signature(verb).parameters.values() if each.name != "settings"]
+    names = {each.name for each in settings_flags}
+
+    def command(**given: Any) -> None:
+        chosen = {name: value for name, value in given.items() if name in names}
+        rest = {name: value for name, value in given.items() if name not in names and name != "config"}
+        settings = load(given["config"], chosen)
+        configure(settings.log_level, settings.log_format, process=os.environ.get("STENTOR_PROCESS"))
+        verb(settings=settings, **rest)
+
+    parameters = [*(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), _CONFIG, *settings_flags]
+    command.__name__, command.__doc__ = verb.__name__, verb.__doc__
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _run(work: Coroutine[object, object, None]) -> None:
+    """Run until the work ends or is cancelled by a signal."""
+    import uvloop
+
+    try:
+        uvloop.run(work)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return
+
+
+# --- Verbs that run
+
+
+def _serve(settings: Settings, work: Callable[..., Coroutine[object, object, None]]) -> None:
+    from stentor.supervisor.checks import Severity, check
+    from stentor.supervisor.welcome import welcome
+
+    problems = check(settings)
+    for problem in problems:
+        _say(f"{problem.severity}: {problem.text}")
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        sys.exit(2)
+    _run(work(settings, welcome))
+
+
+@app.command(epilog="Stop it with Ctrl-C or SIGTERM; a second one does not wait. Start it again and rooms go on.")
+@_with_settings
+def serve(settings: Settings) -> None:
+    """Run everything on this machine: bus, control, origin, archive and edges."""
+    from stentor.app import run_serve
+
+    _serve(settings, run_serve)
+
+
+@app.command()
+@_with_settings
+def demo(settings: Settings) -> None:
+    """Run everything, with a room in which two people talk, and print the links to it."""
+    from stentor.app import run_demo
+
+    _serve(settings, run_demo)
+
+
+@app.command(rich_help_panel="One role alone")
+@_with_settings
+def control(settings: Settings) -> None:
+    """Run control alone: the staff's port, the API, the catalogue."""
+    from stentor.app import leave_first_link, run_control
+    from stentor.supervisor.welcome import operator_box
+
+    def announce(link: str) -> None:
+        if "STENTOR_PROCESS" in os.environ:
+            leave_first_link(settings, link)
+        else:
+            operator_box(link)
+
+    _run(run_control(settings, announce))
+
+
+@app.command(rich_help_panel="One role alone")
+@_with_settings
+def origin(settings: Settings) -> None:
+    """Run an origin host alone: it makes the programs of rooms, one process each."""
+    from stentor.app import run_origin
+
+    _run(run_origin(settings))
+
+
+@app.command(rich_help_panel="One role alone")
+@_with_settings
+def edge(settings: Settings) -> None:
+    """Run one edge alone: it serves listeners. Several may share a port."""
+    from stentor.app import run_edge
+
+    _run(run_edge(settings))
+
+
+@app.command(rich_help_panel="One role alone")
+@_with_settings
+def archive(settings: Settings) -> None:
+    """Run the archive alone: it turns the log into recordings."""
+    from stentor.app import run_archive
+
+    _run(run_archive(settings))
+
+
+@app.command(hidden=True)
+@_with_settings
+def origin_room(settings: Settings) -> None:
+    """Run the process of one room; the origin host starts it."""
+    from stentor.app import run_origin_room
+
+    _run(run_origin_room(settings))
+
+
+# --- Verbs that answer
+
+
+@app.command("operator-link")
+@_with_settings
+def operator_link(settings: Settings) -> None:
+    """Make a link for an operator, who may create rooms, and print it."""
+    from stentor.app import operator_link as make_link
+
+    typer.echo(asyncio.run(make_link(settings)))
+
+
+@app.command("check-config")
+@_with_settings
+def check_config(settings: Settings) -> None:
+    """Say what is wrong with the settings on this machine; exit code 2 if `serve` could not start."""
+    from stentor.supervisor.checks import Severity, check
+
+    problems = check(settings)
+    for problem in problems:
+        typer.echo(f"{problem.severity}: {problem.text}")
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        sys.exit(2)
+    typer.echo(f"The settings are good. Listeners: {settings.public_url}  Hosts and speakers: {settings.staff_url}")
+
+
+@app.command("sample-config")
+def sample() -> None:
+    """Print a TOML file with every setting, its meaning and its default."""
+    typer.echo(sample_config())
+
+
+@app.command()
+def version() -> None:
+    """Print the versions of Stentor and of what it is made of."""
+    from stentor.supervisor.versions import versions
+
+    for name, number in versions().items():
+        typer.echo(f"{name:<12} {number}")
+
+
+@app.command(epilog="Stentor may be running or not. Example: stentor backup --data-dir /var/lib/stentor night.tar.gz")
+@_with_settings
+def backup(
+    settings: Settings, file: Annotated[Path, typer.Argument(help="The archive to write, for example night.tar.gz.")]
+) -> None:
+    """Write the data folder into one file: catalogue, log, recordings, keys."""
+    from stentor.supervisor.backup import backup as write
+
+    typer.echo(write(settings, file))
+
+
+@app.command(epilog="Stop Stentor first. Example: stentor restore --data-dir /var/lib/stentor night.tar.gz")
+@_with_settings
+def restore(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(help="What `stentor backup` wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace what the data folder holds.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Put a backup back into the data folder."""
+    from stentor.supervisor.backup import restore as read
+
+    typer.echo(read(settings, file, force=force))
+
+
+@app.command(epilog="Example: stentor verify recording.m4a proof.json --fingerprint 3f0c… (from the room's page)")
+def verify(
+    recording: Annotated[Path, typer.Argument(help="A recording as downloaded: .m4a, .opus or .mp3.")],
+    proof: Annotated[Path, typer.Argument(help="The room's proof.json.")],
+    fingerprint: Annotated[
+        str | None, typer.Option(help="Fingerprint of the key that must have signed, from the room's page.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Say whether a recording is what was broadcast, and where it is not; exit code 1 if not, 2 if unreadable."""
+    from stentor.archive.verify import verify as compare
+
+    verdict = compare(recording, proof, fingerprint=fingerprint)
+    typer.echo(json.dumps(verdict.to_json(), indent=2) if as_json else "\n".join(verdict.sentences()))
+    sys.exit(verdict.exit_code)
