@@ -24,6 +24,10 @@ def held() -> float:
     return REGISTRY.get_sample_value("stentor_origin_sessions") or 0.0
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def join(stage: FakeStage, direction: str = "sendrecv", heard: list[Heard] | None = None) -> Peer:
     peer = Peer(SystemClock(), (heard if heard is not None else []).append, direction)
     await peer.connect(await stage.post(await peer.offer()))
@@ -58,6 +62,28 @@ async def test_voice_comes_in_and_the_mix_goes_out():
         assert (session.stats().packets_received, session.stats().packets_sent) == (100, 100)
         await peer.close()
         assert await stage.closed.get() == "peer-closed"
+
+
+async def test_a_peer_that_insists_on_opening_the_handshake_is_let_in():
+    async with fake_stage() as stage:
+        peer = Peer(SystemClock(), lambda _heard: None)
+        answer = await stage.post((await peer.offer()).replace("setup:actpass", "setup:active"))
+        assert "a=setup:passive" in answer
+        await peer.connect(answer)
+        await peer.send(b"frame")
+        await stage.until_packets(1)
+        await peer.close()
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.1", "127.0.0.2"), ("127.0.0.1", "::1"), ("::1",)])
+async def test_a_session_works_over_several_addresses(addresses):
+    if "::1" in addresses and not Path("/proc/net/if_inet6").exists():  # noqa: ASYNC240  # not a real file
+        pytest.skip("this machine has no IPv6")
+    async with fake_stage(addresses) as stage:
+        peer = await join(stage)
+        await peer.send(b"frame")
+        await stage.until_packets(1)
+        await peer.close()
 
 
 async def test_who_only_sends_gets_nothing_and_who_only_listens_gets_the_mix():
@@ -215,7 +241,7 @@ async def test_a_refused_offer_leaves_nothing(offer, error):
 async def test_two_hundred_offers_that_never_connect_leave_nothing(monkeypatch):
     monkeypatch.setattr(session_module, "CONNECT_DEADLINE_S", 0.3)
     before, tasks = held(), len(asyncio.all_tasks())
-    files = len(list(Path("/proc/self/fd").iterdir()))
+    files = open_files()
     async with fake_stage() as stage:
         for number in range(200):
             await stage.post(CHROMIUM if number % 2 else FFMPEG)
@@ -227,7 +253,7 @@ async def test_two_hundred_offers_that_never_connect_leave_nothing(monkeypatch):
         assert set(stage.mux.sizes.values()) == {0}
     assert held() == before
     await until(lambda: len(asyncio.all_tasks()) == tasks)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= files
+    assert open_files() <= files
 
 
 async def test_an_owner_that_is_cancelled_leaves_nothing():
