@@ -1,0 +1,155 @@
+/** The staff API, and its problems (RFC 9457). */
+import type { Link, NotReady, Role, Session, StaffRoom, Stage } from "../api/types";
+
+/** An answer that is no success. `status` 0: there was no answer. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly slug: string,
+    detail: string,
+    readonly body: Record<string, unknown> = {},
+  ) {
+    super(detail);
+  }
+
+  /** It may go better later: nobody answered, or the server said so itself. */
+  get passing(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+
+  get notReady(): NotReady[] {
+    return this.slug === "speakers-not-ready" ? ((this.body["speakers"] as NotReady[] | undefined) ?? []) : [];
+  }
+}
+
+const TIMEOUT_MS = 10_000;
+
+export async function problemOf(response: Response): Promise<Problem> {
+  const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+  const slug =
+    String(body["type"] ?? "")
+      .split(":")
+      .at(-1) ?? "";
+  const detail = typeof body["detail"] === "string" ? body["detail"] : `${response.status} ${response.statusText}`;
+  return new Problem(response.status, slug, detail, body);
+}
+
+/** fetch with a deadline, whose every failure is a Problem. */
+export async function ask(url: string, init: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), ...init });
+  } catch (error) {
+    throw new Problem(0, "no-answer", error instanceof Error ? error.message : String(error));
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+export async function openSession(token: string, device: string): Promise<Session> {
+  const response = await ask("/api/v1/session", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token, device }),
+  });
+  return (await response.json()) as Session;
+}
+
+export type Move = "schedule" | "open" | "start" | "hold" | "resume" | "end";
+
+export interface RoomFields {
+  room?: string;
+  title: string;
+  description: string;
+  language: string;
+  planned_start: string | null;
+  time_zone: string | null;
+  recorded: boolean;
+}
+
+/** The API with a session's grant. */
+export class StaffApi {
+  constructor(readonly session: Session) {}
+
+  get bearer(): Record<string, string> {
+    return { Authorization: `Bearer ${this.session.session}` };
+  }
+
+  rooms(): Promise<StaffRoom[]> {
+    return this.call<StaffRoom[] | { rooms: StaffRoom[] }>("GET", "rooms").then((answer) =>
+      Array.isArray(answer) ? answer : answer.rooms,
+    );
+  }
+
+  create(fields: RoomFields): Promise<StaffRoom> {
+    return this.call("POST", "rooms", fields);
+  }
+
+  room(room: string): Promise<StaffRoom> {
+    return this.call("GET", `rooms/${room}`);
+  }
+
+  edit(room: string, fields: Partial<RoomFields>): Promise<StaffRoom> {
+    return this.call("PATCH", `rooms/${room}`, fields);
+  }
+
+  move(
+    room: string,
+    move: Move,
+    body: { expected?: string; force?: boolean; planned_start?: string },
+  ): Promise<StaffRoom> {
+    return this.call("POST", `rooms/${room}/${move}`, body);
+  }
+
+  roster(room: string): Promise<Stage> {
+    return this.call("GET", `rooms/${room}/roster`);
+  }
+
+  links(room: string): Promise<Link[]> {
+    return this.call<Link[] | { links: Link[] }>("GET", `rooms/${room}/links`).then((answer) =>
+      Array.isArray(answer) ? answer : answer.links,
+    );
+  }
+
+  makeLink(room: string, role: Role, name: string): Promise<Link> {
+    return this.call("POST", `rooms/${room}/links`, { role, name });
+  }
+
+  revoke(room: string, link: string): Promise<void> {
+    return this.call("DELETE", `rooms/${room}/links/${link}`);
+  }
+
+  moveLink(room: string, link: string): Promise<void> {
+    return this.call("POST", `rooms/${room}/links/${link}/move`, {});
+  }
+
+  mute(room: string, person: string, muted: boolean): Promise<void> {
+    return this.call("POST", `rooms/${room}/people/${person}/mute`, { muted });
+  }
+
+  remove(room: string, person: string): Promise<void> {
+    return this.call("DELETE", `rooms/${room}/people/${person}`);
+  }
+
+  rename(room: string, person: string, name: string): Promise<void> {
+    return this.call("PUT", `rooms/${room}/people/${person}/name`, { name });
+  }
+
+  announce(room: string, text: string): Promise<void> {
+    return this.call("PUT", `rooms/${room}/announcement`, { text });
+  }
+
+  unannounce(room: string): Promise<void> {
+    return this.call("DELETE", `rooms/${room}/announcement`);
+  }
+
+  private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await ask(`/api/v1/${path}`, {
+      method,
+      headers: { ...this.bearer, ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return (text ? JSON.parse(text) : undefined) as T;
+  }
+}

@@ -1,0 +1,129 @@
+/** The operator's page: the rooms, and new ones. */
+import { useEffect, useState } from "preact/hooks";
+import type { Link, StaffRoom } from "../api/types";
+import { useI18n } from "../i18n/i18n";
+import { Button, Page, StatePill } from "../ui/parts";
+import type { RoomFields, StaffApi } from "./api";
+import { LinkBox } from "./links_card";
+import { RoomForm } from "./room_form";
+import { useAction } from "./use_action";
+
+const POLL_MS = 5_000;
+
+export function OperatorPage({ api }: { api: StaffApi }) {
+  const { t } = useI18n();
+  const { act, busy, problem } = useAction();
+  const [rooms, setRooms] = useState<StaffRoom[] | null>(null);
+  const [away, setAway] = useState(false);
+  const [created, setCreated] = useState<StaffRoom | null>(null);
+  const refresh = () =>
+    api.rooms().then(
+      (all) => {
+        setRooms(all);
+        setAway(false);
+      },
+      () => setAway(true),
+    );
+  useEffect(() => {
+    void refresh();
+    const timer = setInterval(() => void refresh(), POLL_MS);
+    return () => clearInterval(timer);
+  }, [api]);
+  useEffect(() => {
+    document.title = `${t("operator.title")} · ${t("app.name")}`;
+  });
+  const create = (fields: RoomFields) =>
+    act(async () => {
+      setCreated(await api.create(fields));
+      await refresh();
+    });
+  return (
+    <Page home wide>
+      <div class="stage-head">
+        <h1>{t("operator.title")}</h1>
+      </div>
+      {away && (
+        <p class="notice" role="status" data-testid="offline">
+          {t("app.retrying")}
+        </p>
+      )}
+      <div class="columns">
+        <div class="column">
+          {created?.links && <Created room={created} links={created.links} />}
+          {rooms?.length === 0 && <p class="card">{t("operator.none")}</p>}
+          <ul class="rooms" data-testid="rooms">
+            {rooms?.map((room) => (
+              <RoomRow key={room.room} api={api} room={room} />
+            ))}
+          </ul>
+        </div>
+        <section class="card" aria-labelledby="create-title">
+          <h2 id="create-title">{t("operator.create")}</h2>
+          <RoomForm
+            key={created?.room ?? "first"}
+            withAddress
+            submit={t("operator.create.submit")}
+            busy={busy}
+            onSubmit={create}
+          />
+          {problem && (
+            <p class="notice" role="alert" data-testid="create-problem">
+              {problem}
+            </p>
+          )}
+        </section>
+      </div>
+    </Page>
+  );
+}
+
+function Created({ room, links }: { room: StaffRoom; links: NonNullable<StaffRoom["links"]> }) {
+  const { t } = useI18n();
+  return (
+    <section class="card created" role="status" data-testid="created">
+      <h2>{t("operator.created", { title: room.title })}</h2>
+      <LinkBox title={t("links.listener")} url={links.listener} testid="created-listener" />
+      <LinkBox title={t("operator.host")} url={links.host} testid="created-host" />
+      <LinkBox title={t("operator.speaker")} url={links.speaker} testid="created-speaker" />
+    </section>
+  );
+}
+
+function RoomRow({ api, room }: { api: StaffApi; room: StaffRoom }) {
+  const { t, moment } = useI18n();
+  const { act, busy, problem } = useAction();
+  const [link, setLink] = useState<Link | null>(null);
+  return (
+    <li class="card" data-testid={`room-${room.room}`}>
+      <a
+        class="room-link-title"
+        href={`/r/${room.room}`}
+        dir="auto"
+        aria-label={t("operator.open", { title: room.title })}
+        data-testid="open-room"
+      >
+        {room.title}
+      </a>
+      <p class="room-link-facts">
+        <StatePill state={room.state} />
+        {room.planned_start && room.state === "scheduled" && <span>{moment(Date.parse(room.planned_start))}</span>}
+      </p>
+      <div class="row">
+        <Button
+          icon="link"
+          disabled={busy}
+          onClick={() => act(async () => setLink(await api.makeLink(room.room, "host", t("role.host"))))}
+          testid="new-host-link"
+        >
+          {t("operator.hostlink")}
+        </Button>
+      </div>
+      {link?.url && <LinkBox title={t("operator.host")} url={link.url} testid="new-link" />}
+      {problem && (
+        <p class="notice" role="alert">
+          {problem}
+        </p>
+      )}
+    </li>
+  );
+}

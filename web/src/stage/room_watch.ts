@@ -1,0 +1,129 @@
+/** The room as the staff sees it: snapshots, then the event stream, for as long as the page is open. */
+import type { Link, Stage, StaffRoom } from "../api/types";
+import { Backoff } from "../lib/backoff";
+import { EventReader, type ServerEvent } from "../lib/sse";
+import { Store } from "../lib/store";
+import { ask, Problem, type StaffApi } from "./api";
+
+export interface WatchState {
+  connected: boolean;
+  room: StaffRoom | null;
+  stage: Stage | null;
+  listeners: number;
+  links: Link[];
+}
+
+export interface WatchListener {
+  replaced(): void;
+  /** The grant is no good any more. */
+  refused(): void;
+}
+
+/** The server says something every 10 s at least. */
+const SILENCE_MS = 25_000;
+
+export class RoomWatch {
+  readonly store = new Store<WatchState>({ connected: false, room: null, stage: null, listeners: 0, links: [] });
+  private readonly backoff = new Backoff(500, 5_000);
+  private stopped = false;
+  private current = new AbortController();
+
+  constructor(
+    private readonly api: StaffApi,
+    private readonly id: string,
+    private readonly withLinks: boolean,
+    private readonly listener: WatchListener,
+  ) {}
+
+  async run(): Promise<void> {
+    while (!this.stopped) {
+      try {
+        await this.snapshot();
+        await this.follow();
+      } catch (error) {
+        if (error instanceof Problem && (error.status === 401 || error.status === 403)) {
+          this.stop();
+          this.listener.refused();
+        }
+      }
+      if (this.stopped) return;
+      this.store.patch({ connected: false });
+      await new Promise((resolve) => setTimeout(resolve, this.backoff.next()));
+    }
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.current.abort();
+  }
+
+  async refreshLinks(): Promise<void> {
+    if (this.withLinks) this.store.patch({ links: await this.api.links(this.id) });
+  }
+
+  /** Takes a room that an answer carried, ahead of the event. */
+  takeRoom(room: StaffRoom): void {
+    this.store.patch({ room: { ...this.store.get().room, ...room } });
+  }
+
+  private async snapshot(): Promise<void> {
+    const room = await this.api.room(this.id);
+    this.store.patch({ room });
+    await this.refreshLinks();
+  }
+
+  private async follow(): Promise<void> {
+    this.current = new AbortController();
+    const { signal } = this.current;
+    const response = await ask(`/api/v1/rooms/${this.id}/events`, { headers: this.api.bearer, signal });
+    const body = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    if (!body) return;
+    this.store.patch({ connected: true });
+    const reader = new EventReader();
+    let silence = setTimeout(() => this.current.abort(), SILENCE_MS);
+    try {
+      for (;;) {
+        const { done, value } = await body.read();
+        if (done) return;
+        clearTimeout(silence);
+        silence = setTimeout(() => this.current.abort(), SILENCE_MS);
+        this.backoff.reset();
+        for (const event of reader.push(value)) this.take(event);
+      }
+    } finally {
+      clearTimeout(silence);
+    }
+  }
+
+  private take({ event, data }: ServerEvent): void {
+    const value = JSON.parse(data) as unknown;
+    switch (event) {
+      case "room":
+        this.takeRoom(value as StaffRoom);
+        break;
+      case "stage":
+        this.store.patch({ stage: value as Stage });
+        break;
+      case "audience":
+        this.store.patch({ listeners: (value as { listeners: number }).listeners });
+        break;
+      case "link":
+        this.takeLink(value as Link);
+        break;
+      case "session":
+        if ((value as { replaced?: boolean }).replaced) {
+          this.stop();
+          this.listener.replaced();
+        }
+        break;
+    }
+  }
+
+  private takeLink(link: Link): void {
+    const { links } = this.store.get();
+    const known = links.some((each) => each.link === link.link);
+    this.store.patch({
+      links: known ? links.map((each) => (each.link === link.link ? { ...each, ...link } : each)) : [...links, link],
+    });
+  }
+}
