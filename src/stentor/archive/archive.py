@@ -17,6 +17,7 @@ from stentor.store.object_port import Objects
 from stentor.telemetry import logger
 
 GRACE_S = 600.0
+CHECKPOINT_S = 4.0
 
 _ROOMS = Gauge("stentor_archive_rooms", "Rooms the archive is at work on")
 
@@ -26,7 +27,7 @@ log = logger("archive")
 class Archive:
     """Log to objects, for every room of the installation. Only one runs at a time; a second would do no harm."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the means of a process, named at its one call in app
         self,
         bus: Bus,
         objects: Objects,
@@ -35,10 +36,11 @@ class Archive:
         scratch: Path,
         *,
         grace_s: float = GRACE_S,
+        checkpoint_s: float = CHECKPOINT_S,
     ) -> None:
-        """``scratch``: a folder for half-made recordings; ``grace_s``: how long the log outlives the end."""
+        """``scratch``: a folder for half-made recordings; ``grace_s`` and ``checkpoint_s``: see ``Means``."""
         scratch.mkdir(parents=True, exist_ok=True)
-        self._means = Means(bus, objects, clock, key, scratch, grace_s)
+        self._means = Means(bus, objects, clock, key, scratch, grace_s, checkpoint_s)
         self._rooms: dict[str, tuple[RoomArchive, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from stentor.archive.ledger import HEAD_BYTES, HEADS_PER_BLOCK, Ledger, NewObject, heads_path
 from stentor.archive.proof import make_proof
 from stentor.archive.recordings import make_recording
-from stentor.bus.port import Bus, Record
+from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock
 from stentor.errors import StoreUnavailable, Unavailable
 from stentor.media.rendition import RenditionName
@@ -27,7 +27,6 @@ from stentor.store.object_port import Objects
 from stentor.store.recording import RECORDINGS, RecordingIndex, index_path, pieces, proof_path
 from stentor.telemetry import logger
 
-CHECKPOINT_S = 4.0
 IDLE_CHECKPOINT_S = 30.0
 MAX_PENDING_OBJECTS = 48
 WATCH_S = 0.5
@@ -47,7 +46,10 @@ log = logger("archive")
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What every room's archive works with; ``grace_s``: how long a published room's log is kept."""
+    """What every room's archive works with; ``grace_s``: how long a published room's log is kept.
+
+    ``checkpoint_s``: how often the index of a running room is written; its replay is that far behind.
+    """
 
     bus: Bus
     objects: Objects
@@ -55,6 +57,7 @@ class Means:
     key: Ed25519PrivateKey
     scratch: Path
     grace_s: float
+    checkpoint_s: float
 
 
 class RoomArchive:
@@ -67,7 +70,7 @@ class RoomArchive:
         self._index = RecordingIndex(room=document.room)
         self._ledger = Ledger(self._index, {})
         self._pending: list[NewObject] = []
-        self._writing = False
+        self._at_work = asyncio.Lock()  # the log's reader and the watch below both write what is pending
         self._written_ns = means.clock.monotonic_ns()
         self._heard_ns = means.clock.monotonic_ns()
         self._over = asyncio.Event()
@@ -139,44 +142,46 @@ class RoomArchive:
     async def _follow_to_the_end(self) -> None:
         """Take the log until the room is over: by its own word, or because nobody is left to say it."""
         self._over = asyncio.Event()
-        self._writing = False
         self._heard_ns = self._written_ns = self._means.clock.monotonic_ns()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._follow()), group.create_task(self._watch_for_silence())]
+            tasks = [group.create_task(self._follow()), group.create_task(self._watch_the_log())]
             await self._over.wait()
             for task in tasks:
                 task.cancel()
 
     async def _follow(self) -> None:
         async for record in self._means.bus.follow(f"room.{self._room}.>", after=self._index.after):
-            await self._take(record)
+            async with self._at_work:
+                self._heard_ns = self._means.clock.monotonic_ns()
+                self._pending += self._ledger.take(record)
+                if len(self._pending) >= MAX_PENDING_OBJECTS:
+                    await self._checkpoint()
+                else:
+                    await self._checkpoint_if_due()
             if self._ledger.over:
                 self._over.set()
                 return
 
-    async def _take(self, record: Record) -> None:
-        clock = self._means.clock
-        self._heard_ns = clock.monotonic_ns()
-        self._pending += self._ledger.take(record)
-        since_s = (self._heard_ns - self._written_ns) / NS_PER_S
-        patience_s = CHECKPOINT_S if self._pending else IDLE_CHECKPOINT_S
-        if len(self._pending) >= MAX_PENDING_OBJECTS or since_s > patience_s:
+    async def _checkpoint_if_due(self) -> None:
+        since_s = (self._means.clock.monotonic_ns() - self._written_ns) / NS_PER_S
+        if since_s > (self._means.checkpoint_s if self._pending else IDLE_CHECKPOINT_S):
             await self._checkpoint()
 
-    async def _watch_for_silence(self) -> None:
-        """Set ``over`` when the room is over and its log has fallen silent before saying so."""
+    async def _watch_the_log(self) -> None:
+        """Store what is pending although nothing comes, and end what nobody is left to end."""
         means = self._means
         while True:
             await means.clock.sleep(WATCH_S)
-            if not means.bus.connected or self._writing:
-                self._heard_ns = means.clock.monotonic_ns()
-            if self.document.state not in ENDED_STATES:
-                continue
-            quiet_s = (means.clock.monotonic_ns() - self._heard_ns) / NS_PER_S
-            if quiet_s > await self._patience_s():
-                log.warning("log_fell_silent", room=self._room, quiet_s=quiet_s)
-                self._over.set()
-                return
+            async with self._at_work:
+                if self._pending:
+                    await self._checkpoint_if_due()
+                if not means.bus.connected:
+                    self._heard_ns = means.clock.monotonic_ns()
+                quiet_s = (means.clock.monotonic_ns() - self._heard_ns) / NS_PER_S
+                if self.document.state in ENDED_STATES and quiet_s > await self._patience_s():
+                    log.warning("log_fell_silent", room=self._room, quiet_s=quiet_s)
+                    self._over.set()
+                    return
 
     async def _patience_s(self) -> float:
         """Return how long a silent log may still go on: an origin, or one that takes over, may have a spool."""
@@ -187,13 +192,11 @@ class RoomArchive:
 
     async def _checkpoint(self) -> None:
         """Store what is pending, then the heads, then the index that says so."""
-        self._writing = True
         await self._store([*self._pending, *self._ledger.head_blocks()])
         self._pending.clear()
         self._ledger.heads_are_stored()
         said = {"title": self.document.title, "started_ns": self.document.started_ns}
         await self._write(self._ledger.index.model_copy(update=said))
-        self._writing = False
 
     async def _store(self, new: Sequence[NewObject]) -> None:
         objects = self._means.objects

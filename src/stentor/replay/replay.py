@@ -91,8 +91,6 @@ class Replay:
             raise NotFound("There is no recording of this room, or it has not begun.", slug="no-recording")
         if path == "replay.m3u8":
             text = multivariant_playlist(RENDITIONS[RenditionName.AAC], "replay/aac.m3u8")
-            # 4.4.2.2: also while the room runs, the replay is heard from its start.
-            text = text.replace("#EXTM3U\n", "#EXTM3U\n#EXT-X-START:TIME-OFFSET=0\n", 1)
             return Reply(200, _headers(_PLAYLIST, "public, max-age=10"), text.encode())
         if match := _MEDIA_PLAYLIST.fullmatch(path):
             return _playlist(known, index, RenditionName(match[1]))
@@ -202,6 +200,8 @@ def _playlist(known: _Known, index: RecordingIndex, name: RenditionName) -> Repl
             raise NotFound("Nothing of this room has been stored yet.", slug="no-recording")
         holds = [Hold(step_sample(first), step_sample(after)) for first, after in index.holds() if after is not None]
         text = replay_playlist(RENDITIONS[name], entries, zero_ns=index.zero_ns, holds=holds, ended=index.complete)
+        if not index.complete:  # 4.4.2.2: players would begin an EVENT at its end; here, as FFmpeg trips over it above
+            text = text.replace("#EXT-X-PLAYLIST-TYPE", "#EXT-X-START:TIME-OFFSET=0\n#EXT-X-PLAYLIST-TYPE", 1)
         known.playlists[name] = text.encode()
     age_s = 10 if index.complete else 1
     return Reply(200, _headers(_PLAYLIST, f"public, max-age={age_s}"), known.playlists[name])
