@@ -50,14 +50,18 @@ class Reachable:
     port: int
 
 
-def host_addresses(*, loopback: bool) -> list[str]:
-    """Return this machine's addresses, with 127.0.0.1 when asked for."""
-    addresses = [str(address) for address in get_host_addresses(use_ipv4=True, use_ipv6=True)]
-    return [*addresses, "127.0.0.1"] if loopback else addresses
+def host_addresses() -> list[str]:
+    """Return this machine's addresses, or 127.0.0.1 where it has no other."""
+    return [str(address) for address in get_host_addresses(use_ipv4=True, use_ipv6=True)] or ["127.0.0.1"]
 
 
 class UdpMux:
-    """The port. ``advertise`` holds addresses (``host`` or ``host:port``) that a NAT in front maps to us.
+    """The port.
+
+    Args:
+        addresses: local addresses to receive on; empty for all that the machine has at this moment.
+        port: the same on each address; 0 for any that is free.
+        advertise: addresses (``host`` or ``host:port``) that a NAT in front maps to us.
 
     Raises ConfigError if an address is none, or if the port cannot be had.
     """
@@ -198,13 +202,12 @@ def local_ufrag(request: bytes) -> bytes:
 
 
 def _bind(addresses: Sequence[str], port: int) -> list[socket.socket]:
-    if not addresses:
-        raise ConfigError("There is no address to receive speakers on; give the media port at least one.")
-    versions = [_version(address) for address in addresses]
+    found = addresses or _bindable(host_addresses())
+    wanted = [(address, _version(address)) for address in found]
     for attempt in range(_PORT_TRIES):
         bound: list[socket.socket] = []
         try:
-            for address, version in zip(addresses, versions, strict=True):
+            for address, version in wanted:
                 bound.append(_socket(address, version, port or (bound[0].getsockname()[1] if bound else 0)))
         except OSError as error:
             for sock in bound:
@@ -215,6 +218,16 @@ def _bind(addresses: Sequence[str], port: int) -> list[socket.socket]:
             raise ConfigError(f"UDP port {port} cannot be opened ({error}); choose another media port.") from error
         return bound
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _bindable(addresses: Sequence[str]) -> list[str]:
+    """Leave out addresses that an interface shows and the kernel does not give (IPv6 that is still tentative)."""
+    kept = []
+    for address in addresses:
+        with contextlib.suppress(OSError):
+            _socket(address, _version(address), 0).close()
+            kept.append(address)
+    return kept or ["127.0.0.1"]
 
 
 def _version(address: str) -> int:

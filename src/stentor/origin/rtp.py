@@ -108,11 +108,12 @@ class ReceptionStatistics:
     """Counts one received stream (RFC 3550, A.1, A.3, A.8) and extends its sequence numbers.
 
     Extended numbers never go back more than ``MAX_MISORDER``: a sender that starts again elsewhere goes on in the
-    next cycle of 65,536.
+    next cycle of 65,536, and so does one that takes over from ``before``.
     """
 
-    def __init__(self, ssrc: int) -> None:
+    def __init__(self, ssrc: int, before: "ReceptionStatistics | None" = None) -> None:
         self.ssrc = ssrc
+        self._cycles = 0 if before is None else before.next_cycle
         self.received = 0
         self._first: int | None = None
         self._highest = 0
@@ -134,8 +135,8 @@ class ReceptionStatistics:
 
     def _extend(self, sequence: int) -> int | None:
         if self._first is None:
-            self._first = self._highest = sequence
-            return sequence
+            self._first = self._highest = self._cycles | sequence
+            return self._highest
         ahead = (sequence - self._highest) & 0xFFFF
         if ahead < MAX_DROPOUT:
             self._highest += ahead
@@ -146,7 +147,7 @@ class ReceptionStatistics:
             self._suspect = (sequence + 1) & 0xFFFF
             return None
         else:
-            restarted = ((self._highest >> 16) + 1 << 16) | sequence
+            restarted = self.next_cycle | sequence
             self._skipped += restarted - self._highest - 1
             self._highest = restarted
         self._suspect = None
@@ -159,6 +160,11 @@ class ReceptionStatistics:
             difference = min(difference, 0x100000000 - difference)
             self._jitter += (difference - self._jitter) / 16
         self._transit = transit
+
+    @property
+    def next_cycle(self) -> int:
+        """Return the extended number at which the next cycle begins."""
+        return self._cycles if self._first is None else (self._highest >> 16) + 1 << 16
 
     @property
     def expected(self) -> int:
@@ -185,6 +191,6 @@ class ReceptionStatistics:
             ssrc=self.ssrc,
             fraction_lost=fraction,
             packets_lost=max(-0x800000, min(0x7FFFFF, self.lost)),
-            highest_sequence=self._highest & 0xFFFFFFFF,
+            highest_sequence=max(0, self._highest - self._cycles) & 0xFFFFFFFF,
             jitter=int(self._jitter) & 0xFFFFFFFF,
         )

@@ -92,7 +92,7 @@ class Incoming:
         if not self.intake.admits_packet(packet.ssrc, len(data), now_ns):
             return None
         if self.statistics is None or self.statistics.ssrc != packet.ssrc:
-            self.statistics = rtp.ReceptionStatistics(packet.ssrc)
+            self.statistics = rtp.ReceptionStatistics(packet.ssrc, self.statistics)
             self._sender_report = None
         sequence = self.statistics.add(packet.sequence, packet.timestamp, now_ns)
         if sequence is None:

@@ -5,7 +5,7 @@ from aioice import stun
 
 from stentor.errors import ConfigError
 from stentor.origin.guard import MAX_DATAGRAM_BYTES
-from stentor.origin.mux import UdpMux, local_ufrag
+from stentor.origin.mux import UdpMux, host_addresses, local_ufrag
 
 SOURCE = ("192.0.2.9", 5_000)
 
@@ -149,7 +149,25 @@ def test_a_port_that_is_taken_is_said_so(mux):
         UdpMux(["127.0.0.1"], mux.port)
 
 
-@pytest.mark.parametrize("addresses", [[], ["nowhere"]])
-def test_addresses_that_are_none_are_said_so(addresses):
-    with pytest.raises(ConfigError):
-        UdpMux(addresses)
+def test_an_address_that_is_none_is_said_so():
+    with pytest.raises(ConfigError, match="nowhere"):
+        UdpMux(["nowhere"])
+
+
+def test_an_address_of_another_machine_is_said_so():
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        UdpMux(["203.0.113.7"])
+
+
+def test_without_addresses_it_takes_all_of_the_machines():
+    mux = UdpMux([])
+    assert {each.host for each in mux.hosts} <= set(host_addresses())
+    assert mux.hosts
+    mux.close()
+
+
+def test_a_machine_without_a_network_still_has_itself(monkeypatch):
+    monkeypatch.setattr("stentor.origin.mux.get_host_addresses", lambda **_: [])
+    mux = UdpMux([])
+    assert [each.host for each in mux.hosts] == ["127.0.0.1"]
+    mux.close()

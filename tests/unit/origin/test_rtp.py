@@ -117,3 +117,13 @@ def test_a_steady_stream_has_no_jitter_and_an_unsteady_one_the_mean_deviation():
 
 def test_an_empty_stream_reports_nothing():
     assert ReceptionStatistics(1).report() == rtp.Reception(1, 0, 0, 0, 0)
+
+
+def test_a_stream_that_takes_over_goes_on_in_the_next_cycle_and_reports_its_own_numbers():
+    first = ReceptionStatistics(1)
+    feed(first, [65_000, 65_001])
+    second = ReceptionStatistics(2, first)
+    assert feed(second, [7, 8]) == [65_536 + 7, 65_536 + 8]
+    assert (second.expected, second.lost, second.report().highest_sequence) == (2, 0, 8)
+    third = ReceptionStatistics(3, ReceptionStatistics(2, second))
+    assert feed(third, [9]) == [2 * 65_536 + 9]
