@@ -225,14 +225,52 @@ async def run_edge(settings: Settings) -> None:
 
 async def run_origin(settings: Settings) -> None:
     """Run an origin host: it starts one process for each room that is open here."""
+    from itertools import count
+
+    from stentor.origin.host import Host
+    from stentor.supervisor.spawn import spawn, stentor_command
+
+    numbers = count(1)
+    socket = os.environ.get(SOCKET_VARIABLE)
+
+    async def spawn_room() -> asyncio.subprocess.Process:
+        name = f"room-{next(numbers)}"
+        own = {PROCESS_VARIABLE: name, SOCKET_VARIABLE: str(Path(socket).with_name(f"{name}.sock")) if socket else ""}
+        pipe = asyncio.subprocess.PIPE
+        return await spawn(stentor_command("origin-room"), {**settings.environment(), **own}, stdin=pipe, stdout=pipe)
+
     async with running_process(settings, "origin") as process:
-        log.warning("origin_host_is_not_wired_yet")
-        await process.until_stopped(process.clock.sleep(10**9))
+        stagger = secrets.SystemRandom()
+        host = Host(
+            process.bus,
+            process.clock,
+            spawn_room,
+            name=settings.node,
+            udp_ports=settings.udp_range,
+            stagger=lambda: stagger.uniform(0.0, 0.3),
+        )
+        await process.until_stopped(host.run())
 
 
-async def run_origin_room(settings: Settings) -> None:
-    """Run the process of one room."""
-    raise NotImplementedError(f"The room's process is not wired yet ({settings.node}).")
+async def run_origin_room(settings: Settings) -> int:
+    """Run the process of one room: warm until it is assigned one. Return the exit code that its host understands."""
+    from stentor.origin.processes import EXIT_ENDED, EXIT_FENCED
+    from stentor.origin.room_main import RoomSettings, assignment, load_hold_sound, run_room, say
+
+    chosen = RoomSettings(settings.data_dir, settings.spool_dir, settings.udp_bind, settings.advertise, settings.node)
+    hold = load_hold_sound(settings.data_dir)
+    code = EXIT_ENDED
+    async with running_process(settings, "origin-room") as process:
+        say(ready=True)
+
+        async def work() -> None:
+            nonlocal code
+            given = await assignment()
+            if given is not None and not await run_room(process.bus, process.clock, chosen, hold, *given):
+                code = EXIT_FENCED
+
+        await process.until_stopped(work())
+    return code
 
 
 async def run_archive(settings: Settings) -> None:

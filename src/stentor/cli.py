@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -44,6 +44,7 @@ app = typer.Typer(
 )
 
 Verb = Callable[..., None]
+Result = TypeVar("Result")
 
 
 def main() -> None:
@@ -121,14 +122,14 @@ def _with_settings(verb: Verb) -> Verb:
     return command
 
 
-def _run(work: Coroutine[object, object, None]) -> None:
-    """Run until the work ends or is cancelled by a signal."""
+def _run(work: Coroutine[object, object, Result]) -> Result | None:
+    """Run until the work ends, and return what it gives, or is cancelled by a signal: None."""
     import uvloop
 
     try:
-        uvloop.run(work)
+        return uvloop.run(work)
     except (asyncio.CancelledError, KeyboardInterrupt):
-        return
+        return None
 
 
 # --- Verbs that run
@@ -213,7 +214,8 @@ def origin_room(settings: Settings) -> None:
     """Run the process of one room; the origin host starts it."""
     from stentor.app import run_origin_room
 
-    _run(run_origin_room(settings))
+    code = _run(run_origin_room(settings))
+    sys.exit(code or 0)
 
 
 # --- Verbs that answer

@@ -1,0 +1,174 @@
+"""The people of a live room: who sits on stage, what each says, and the mix each hears.
+
+Sessions run in this module's task group; the live room's tick calls ``tick`` and nothing here waits for anybody.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from stentor.backlog import Backlog, WhenFull
+from stentor.clock import Clock
+from stentor.errors import Conflict, NotFound
+from stentor.media.mixer import Mixer, ProgramMeter
+from stentor.media.playout import Playout
+from stentor.origin.minus import MinusEncoders
+from stentor.origin.seats import GHOST_MS, Pcm, Seat
+from stentor.origin.session import MediaSession, SessionEvents
+from stentor.room.documents import StagePerson
+from stentor.room.requests import Answered, Candidates, Leave, Mute, Offer, Remove, Rename
+from stentor.telemetry import logger
+
+MAX_SEATS = 13
+_REAP_S = 1.0
+
+_log = logger("origin")
+
+OpenSession = Callable[[SessionEvents], MediaSession]
+
+
+class Cast:
+    """All seats of a room.
+
+    ``on_change`` is called when somebody comes, leaves, is muted or renamed: what the log keeps as the roster.
+    """
+
+    def __init__(self, room: str, open_session: OpenSession, clock: Clock, on_change: Callable[[], None]) -> None:
+        self._room = room
+        self._open_session = open_session
+        self._clock = clock
+        self._on_change = on_change
+        self._seats: dict[str, Seat] = {}
+        self._mixer = Mixer()
+        self._minus = MinusEncoders()
+        self._to_run: Backlog[MediaSession] = Backlog(max_items=64, when_full=WhenFull.REFUSE)
+
+    # --- running
+
+    async def run(self) -> None:
+        """Run sessions and end ghosts, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reap())
+            async for session in self._to_run:
+                group.create_task(session.run())
+
+    async def _reap(self) -> None:
+        while True:
+            await self._clock.sleep(_REAP_S)
+            for seat in list(self._seats.values()):
+                if seat.session is not None and seat.session.silent_ms > GHOST_MS:
+                    await seat.session.close("media-silent")
+                if seat.forgotten:
+                    del self._seats[seat.person]
+                    self._mixer.forget(seat.person)
+                    self._minus.forget(seat.person)
+
+    async def close(self, reason: str) -> None:
+        """End every session."""
+        for seat in list(self._seats.values()):
+            if seat.session is not None:
+                await seat.session.close(reason)
+
+    # --- the tick
+
+    def tick(self) -> Pcm:
+        """Mix 20 ms, send everybody their mix-minus, and return the program, (1, 960) float32."""
+        seats = self._seats.values()
+        mix = self._mixer.mix({seat.person: seat.pull() for seat in seats})
+        for seat in seats:
+            voice = mix.voices[seat.person]
+            seat.level_dbfs = voice.level_dbfs
+            seat.speaking = voice.speaking
+            seat.heard = seat.heard or voice.speaking
+        hearing = [seat for seat in seats if seat.session is not None and seat.session.sends]
+        frames = self._minus.encode(mix, [seat.person for seat in hearing])
+        for seat in hearing:
+            if seat.session is not None:
+                seat.session.send(frames[seat.person])
+        return mix.program
+
+    @property
+    def program_meter(self) -> ProgramMeter:
+        """Return the program's level and how long it has been silent."""
+        return self._mixer.meter
+
+    def shown(self) -> tuple[StagePerson, ...]:
+        """Return everybody as the stage document shows them."""
+        return tuple(seat.shown() for seat in self._seats.values())
+
+    # --- what control asks
+
+    async def offer(self, asked: Offer) -> Answered:
+        """Answer a person's offer; their older session, if any, ends when the new one stands."""
+        seat = self._seats.get(asked.person)
+        if seat is None:
+            if len(self._seats) >= MAX_SEATS:
+                raise Conflict(f"All {MAX_SEATS} seats on this stage are taken.", slug="stage-full")
+            seat = Seat(asked.person, asked.name, asked.role, Playout)
+        held: list[MediaSession] = []
+
+        def on_packet(sequence: int, timestamp: int, payload: bytes, arrival_ns: int) -> None:
+            if seat.session is held[0] and not seat.muted_by:
+                seat.playout.push(sequence, timestamp, payload, arrival_ns)
+
+        def on_closed(reason: str) -> None:
+            _log.info("session_closed", room=self._room, person=seat.person, reason=reason)
+            seat.stand(held[0])
+            self._on_change()
+
+        session = self._open_session(SessionEvents(on_packet, lambda: None, on_closed))
+        held.append(session)
+        answer = await session.accept(asked.sdp)
+        self._seats[asked.person] = seat
+        seat.name, seat.role = asked.name, asked.role
+        old = seat.sit(session)
+        self._to_run.put(session)
+        if old is not None:
+            await old.close("replaced")
+        self._on_change()
+        _log.info("seated", room=self._room, person=seat.person, role=seat.role, replaced=old is not None)
+        return Answered(sdp=answer, session=session.id)
+
+    async def candidates(self, asked: Candidates) -> None:
+        """Add trickled candidates to a session."""
+        self._session(asked.session).add_candidates(asked.fragment)
+
+    async def leave(self, asked: Leave) -> None:
+        """End a session; the seat stays for a minute in case the person comes back."""
+        await self._session(asked.session).close("left")
+
+    async def mute(self, asked: Mute) -> None:
+        """Mute or unmute; what a host has muted only a host unmutes."""
+        seat = self._seat(asked.person)
+        if asked.by == "self" and seat.muted_by == "host":
+            raise Conflict("A host has muted you; only a host can unmute you.", slug="muted-by-host")
+        seat.muted_by = asked.by if asked.muted else None
+        self._on_change()
+
+    async def remove(self, asked: Remove) -> None:
+        """End a person's media at once and give up the seat."""
+        seat = self._seats.pop(asked.person, None)
+        if seat is None:
+            return
+        session, seat.session = seat.session, None
+        self._mixer.forget(asked.person)
+        self._minus.forget(asked.person)
+        if session is not None:
+            await session.close("removed")
+        self._on_change()
+
+    async def rename(self, asked: Rename) -> None:
+        """Show another name."""
+        self._seat(asked.person).name = asked.name
+        self._on_change()
+
+    def _seat(self, person: str) -> Seat:
+        try:
+            return self._seats[person]
+        except KeyError:
+            raise NotFound("This person is not on stage.", slug="not-on-stage") from None
+
+    def _session(self, session_id: str) -> MediaSession:
+        for seat in self._seats.values():
+            if seat.session is not None and seat.session.id == session_id:
+                return seat.session
+        raise NotFound("This session has ended.", slug="no-session")

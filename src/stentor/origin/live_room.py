@@ -1,0 +1,207 @@
+"""One room on its origin, from lobby to end: the tick that mixes, and the requests that change it.
+
+One task ticks; it alone touches seats, mixer and program. Requests run on the same event loop between ticks, so
+nothing is locked. The room ends when its document says so, when its writer is fenced, or when it is cancelled.
+
+Who closes whom: ``run`` owns the task group. On the way out it closes every session, lets the writer drain, and
+only then returns; the process (app) then closes mux and bus.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from stentor.bus.port import Bus
+from stentor.clock import Clock, MonotonicNs
+from stentor.errors import NotFound
+from stentor.media.grid import Step
+from stentor.origin.cast import Cast, OpenSession
+from stentor.origin.log_writer import LogWriter
+from stentor.origin.program import Program
+from stentor.origin.publisher import Publisher
+from stentor.origin.requests import serve_requests
+from stentor.origin.stage_reporter import StageReporter
+from stentor.origin.tenure import Tenure
+from stentor.room.documents import EventKind, RoomDocument, RoomEvent, StageDocument
+from stentor.room.requests import Announced, RingRead
+from stentor.room.states import OPEN_STATES, RoomState
+from stentor.telemetry import logger
+
+TICK_NS = 20_000_000
+TICKS_PER_STEP = 12
+DRAIN_S = 3.0
+
+_log = logger("origin")
+_TICK = Histogram(
+    "stentor_origin_tick_seconds",
+    "Work of one 20 ms tick",
+    buckets=(0.001, 0.002, 0.004, 0.008, 0.012, 0.016, 0.02, 0.05),
+)
+_LATE = Counter("stentor_origin_late_ticks_total", "Ticks that began more than 20 ms after they were due")
+_ON_AIR = Gauge("stentor_origin_on_air", "1 while voices go out")
+
+
+@dataclass(frozen=True, slots=True)
+class RoomParts:
+    """What a live room is made of; app builds it."""
+
+    bus: Bus
+    clock: Clock
+    document: RoomDocument
+    tenure: Tenure
+    writer: LogWriter
+    program: Program
+    open_session: OpenSession
+
+
+class LiveRoom:
+    """Runs one epoch of one room."""
+
+    def __init__(self, parts: RoomParts) -> None:
+        """``parts.document.zero_ns`` must be set: control sets it when the doors open."""
+        if parts.document.zero_ns is None:
+            raise NotFound(f"Room {parts.document.room} has not opened its doors.", slug="not-open")
+        self._parts = parts
+        self._clock = parts.clock
+        self._zero_ns = parts.document.zero_ns
+        self.room = parts.document.room
+        self._document = parts.document
+        self._program = parts.program
+        writer = parts.writer if parts.document.recorded else None
+        self._publisher = Publisher(parts.bus, writer, self.room, parts.tenure.epoch)
+        self._cast = Cast(self.room, parts.open_session, parts.clock, on_change=self._roster_changed)
+        self._reporter = StageReporter(parts.bus, self.room)
+        self._logged_state: RoomState | None = None
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """Run until the room has ended; ``on_ready`` is called once requests are answered.
+
+        Raises Fenced when another origin has taken the room.
+        """
+        async with AsyncExitStack() as stack:
+            await serve_requests(self._parts.bus, self.room, self._cast, self, stack)
+            on_ready()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    writing = group.create_task(self._parts.writer.run())
+                    helpers = [
+                        group.create_task(self._follow_document()),
+                        group.create_task(self._reporter.run()),
+                        group.create_task(self._cast.run()),
+                    ]
+                    await self._tick_until_ended()
+                    for helper in helpers:
+                        helper.cancel()
+                    await self._parts.writer.drain(DRAIN_S)
+                    writing.cancel()
+            finally:
+                await self._cast.close("the room has ended")
+
+    async def _follow_document(self) -> None:
+        async for change in self._parts.bus.watch("rooms"):
+            if change is not None and change.key == self.room and change.value is not None:
+                self._document = RoomDocument.model_validate_json(change.value)
+
+    # --- the tick
+
+    async def _tick_until_ended(self) -> None:
+        mono_zero = self._clock.monotonic_ns() - (self._clock.wall_ns() - self._zero_ns)
+        tick = (self._clock.monotonic_ns() - mono_zero) // TICK_NS
+        program_starts = await self._begin_program(Step(tick // TICKS_PER_STEP + 1))
+        while True:
+            due = MonotonicNs(mono_zero + (tick + 1) * TICK_NS)
+            await self._clock.sleep_until(due)
+            if self._clock.monotonic_ns() - due > TICK_NS:
+                _LATE.inc()
+            ended = tick % TICKS_PER_STEP == 0 and self._document.state not in OPEN_STATES
+            if ended and tick >= program_starts:
+                break
+            with _TICK.time():
+                await self._one_tick(in_program=tick >= program_starts)
+            tick += 1
+            self._reporter.tick(self._shown)
+        await self._finish(Step(tick // TICKS_PER_STEP))
+
+    async def _begin_program(self, present: Step) -> int:
+        """Fill the hole before the present step with marked silence; return the program's first tick."""
+        first = self._parts.tenure.first_step
+        if first < present:
+            for chunk in self._program.fill(present):
+                await self._publisher.chunk(chunk)
+        self._log_event(EventKind.EPOCH, first)
+        start = max(first, present)
+        _log.info("program_begins", room=self.room, epoch=self._parts.tenure.epoch, step=start, filled=start - first)
+        return start * TICKS_PER_STEP
+
+    async def _one_tick(self, *, in_program: bool) -> None:
+        mixed = self._cast.tick()
+        if not in_program:
+            return
+        for chunk in self._program.tick(mixed, on_air=self._document.state is RoomState.LIVE):
+            await self._publisher.chunk(chunk)
+        _ON_AIR.set(self._program.on_air)
+        shown_state = self._state_in_program()
+        if shown_state is not self._logged_state:
+            self._logged_state = shown_state
+            self._log_event(EventKind.STATE, self._program.step, state=shown_state)
+
+    def _state_in_program(self) -> RoomState:
+        """Return the state as the program carries it: a wish becomes true on a step's boundary."""
+        if self._program.on_air:
+            return RoomState.LIVE
+        if self._document.state in OPEN_STATES and self._document.state is not RoomState.LIVE:
+            return self._document.state
+        return self._logged_state or RoomState.LOBBY
+
+    async def _finish(self, step: Step) -> None:
+        for chunk in self._program.finish():
+            await self._publisher.chunk(chunk)
+        self._log_event(EventKind.STATE, step, state=RoomState.ENDED)
+        await self._reporter.over(self._shown())
+        _log.info("room_ended", room=self.room, step=step)
+
+    # --- events and documents
+
+    def _log_event(
+        self, kind: EventKind, step: Step, *, state: RoomState | None = None, text: str | None = None
+    ) -> None:
+        people = tuple(person.name for person in self._cast.shown()) if kind is EventKind.ROSTER else ()
+        self._publisher.event(
+            RoomEvent(
+                kind=kind,
+                at_ns=self._clock.wall_ns(),
+                step=step,
+                epoch=self._parts.tenure.epoch,
+                state=state,
+                text=text,
+                people=people,
+            )
+        )
+
+    def _roster_changed(self) -> None:
+        self._log_event(EventKind.ROSTER, self._program.step)
+
+    def _shown(self) -> StageDocument:
+        meter = self._cast.program_meter
+        return StageDocument(
+            room=self.room,
+            epoch=self._parts.tenure.epoch,
+            at_ns=self._clock.wall_ns(),
+            on_air=self._program.on_air,
+            people=self._cast.shown(),
+            level_dbfs=round(meter.level_dbfs, 1),
+            silent_s=round(meter.silent_s, 1) if self._program.on_air else 0.0,
+        )
+
+    # --- what control and edges ask (origin/requests)
+
+    async def announced(self, asked: Announced) -> None:
+        """Log an announcement; the room's document already shows it."""
+        self._log_event(EventKind.ANNOUNCEMENT, self._program.step, text=asked.text)
+
+    def ring(self, asked: RingRead) -> bytes:
+        """Return recent chunks of a rendition."""
+        return self._publisher.ring(asked)
