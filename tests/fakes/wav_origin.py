@@ -16,6 +16,7 @@ from stentor.bus.port import Bus, Fence, chunk_subject, live_chunk_subject, live
 from stentor.bus.ring import pack_messages
 from stentor.bus.wire import encode_chunk
 from stentor.clock import Clock, MonotonicNs
+from stentor.errors import BusUnavailable, Fenced
 from stentor.media.chunk import Chunk
 from stentor.media.chunker import Chunker
 from stentor.media.encoder import Encoder
@@ -100,6 +101,8 @@ class WavOrigin:
         self._log = log
         self.on_air = on_air
         self._room = document.room
+        self._spool: deque[tuple[Chunk, bytes]] = deque()
+        self.fenced = False
 
     async def run(self) -> None:
         """Claim the room, begin on the next segment, and send."""
@@ -128,9 +131,23 @@ class WavOrigin:
         del self.published[:-1_000]
         self.ring[chunk.rendition].append((chunk.step, message))
         await self._bus.publish(live_chunk_subject(self._room, chunk.rendition), message)
-        if self._log:
+        if self._log and not self.fenced:
+            self._spool.append((chunk, message))
+            await self._write_log(fence)
+
+    async def _write_log(self, fence: Fence) -> None:
+        """Log what is spooled. Once fenced it logs no more and talks on: the stale origin that edges must ignore."""
+        while self._spool:
+            chunk, message = self._spool[0]
             subject = chunk_subject(self._room, chunk.rendition)
-            await self._bus.append(fence, subject, f"{subject}:{chunk.epoch}:{chunk.step}", message)
+            try:
+                await self._bus.append(fence, subject, f"{subject}:{chunk.epoch}:{chunk.step}", message)
+            except BusUnavailable:
+                return
+            except Fenced:
+                self.fenced = True
+                return
+            self._spool.popleft()
 
     async def _answer_ring(self, _subject: str, payload: bytes) -> bytes:
         ask = RingRead.model_validate_json(payload)

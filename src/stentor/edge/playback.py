@@ -55,7 +55,9 @@ class Playback:
             if window.ended:
                 return self._render(skip=skip, blocking=False)
             if msn is None:
-                return self._render(skip=skip, blocking=False) if window.segments() else None
+                # Players that know no parts fail on a playlist without a segment: at the very start they wait for one.
+                has_segment = any(segment.complete and not segment.gap for segment in window.segments())
+                return self._render(skip=skip, blocking=False) if has_segment else None
             if window.frontier and window.far_ahead(msn):
                 raise BadRequest("_HLS_msn is more than two segments ahead.", slug="bad-directive")
             return self._render(skip=skip, blocking=True) if window.holds(msn, part) else None
