@@ -1,5 +1,5 @@
 /** The recording, at the same address. */
-import { useMemo } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import type { Replay, RoomView } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import { useStore } from "../lib/store";
@@ -15,11 +15,11 @@ const FORWARD_S = 30;
 const FORMATS = ["m4a", "opus", "mp3"] as const;
 
 function useReplay(player: Player, replay: Replay): ReplayPlayer {
-  return useMemo(() => {
-    const made = new ReplayPlayer(player.audio, replay);
-    exposeReplay(made);
-    return made;
-  }, [player, replay.hls]);
+  const made = useMemo(() => new ReplayPlayer(player.audio, replay), [player, replay.hls]);
+  useEffect(() => exposeReplay(made), [made]);
+  // Length and files become final a little after the end.
+  useEffect(() => made.update(replay), [made, replay]);
+  return made;
 }
 
 export function ReplayCard({ room, replay, player }: { room: RoomView; replay: Replay; player: Player }) {

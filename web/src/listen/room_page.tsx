@@ -81,6 +81,7 @@ interface RoomProps {
 }
 
 function Room({ room, feed, player, autostart, setAutostart }: RoomProps) {
+  const over = room.state === "ended" || room.state === "published";
   return (
     <div class="room" data-testid="room" data-state={room.state}>
       <Head room={room} />
@@ -94,9 +95,8 @@ function Room({ room, feed, player, autostart, setAutostart }: RoomProps) {
           <StageCard people={room.people} />
         </>
       )}
-      {room.state === "ended" && <Ended room={room} />}
-      {room.state === "published" && room.replay && <ReplayCard room={room} replay={room.replay} player={player} />}
-      {room.state === "published" && !room.replay && <Ended room={room} />}
+      {over && room.replay && <ReplayCard room={room} replay={room.replay} player={player} />}
+      {over && !room.replay && <Ended room={room} />}
       <Proof room={room} />
     </div>
   );

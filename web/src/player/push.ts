@@ -15,13 +15,15 @@ export interface PushListener {
   hello(hello: Hello): void;
   state(room: RoomView): void;
   frame(frame: Frame): void;
-  /** The room is not open (4409) or not there (4404): look at state.json. */
+  /** The server says that the room is closed: look at state.json. */
   closed(): void;
   /** Connecting has failed this many times in a row. */
   failing(times: number): void;
 }
 
-const CLOSED = new Set([4404, 4409]);
+/** The program has ended, no such room, not open: the page looks at state.json and ends this client, or it goes on. */
+const CLOSED = new Set([1000, 4404, 4409]);
+const CLOSED_WAIT_S = 2;
 const TOO_SLOW = 4408;
 /** A takeover may be silent for 3 s, so only a longer silence means that the connection is dead. */
 const SILENCE_MS = 8_000;
@@ -94,8 +96,8 @@ export class PushClient {
     this.drop();
     if (this.stopped) return;
     if (CLOSED.has(code)) {
-      this.stopped = true;
       this.listener.closed();
+      this.timer = setTimeout(() => this.open(), this.backoff.next(CLOSED_WAIT_S));
       return;
     }
     if (code === TOO_SLOW) this.step = null;

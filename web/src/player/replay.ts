@@ -19,7 +19,7 @@ export class ReplayPlayer {
 
   constructor(
     readonly audio: HTMLAudioElement,
-    private readonly replay: Replay,
+    private replay: Replay,
   ) {
     this.store = new Store<ReplayState>({
       status: "idle",
@@ -33,6 +33,11 @@ export class ReplayPlayer {
     audio.addEventListener("waiting", () => this.store.patch({ status: "loading" }));
     audio.addEventListener("pause", () => this.store.patch({ status: "paused" }));
     audio.addEventListener("error", () => this.fallBack());
+  }
+
+  update(replay: Replay): void {
+    this.replay = replay;
+    this.store.patch({ duration: replay.duration_s });
   }
 
   toggle(): void {

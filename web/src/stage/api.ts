@@ -23,6 +23,8 @@ export class Problem extends Error {
 }
 
 const TIMEOUT_MS = 10_000;
+/** With no referrer at all browsers send `Origin: null`, and control refuses foreign origins. */
+const REFERRER = "same-origin";
 
 export async function problemOf(response: Response): Promise<Problem> {
   const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;
@@ -38,7 +40,7 @@ export async function problemOf(response: Response): Promise<Problem> {
 export async function ask(url: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), ...init });
+    response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), referrerPolicy: REFERRER, ...init });
   } catch (error) {
     throw new Problem(0, "no-answer", error instanceof Error ? error.message : String(error));
   }

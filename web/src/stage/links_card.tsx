@@ -40,6 +40,7 @@ export function LinksCard({ api, room, links, watch }: Props) {
                 <p dir="auto">{link.name}</p>
                 <small>{`${t(`role.${link.role}`)} · ${t(`links.state.${link.state}`)}`}</small>
               </div>
+              {link.url && <CopyButton text={link.url} testid="link-copy" />}
               <IconButton
                 icon="close"
                 label={t("links.revoke", { name: link.name })}

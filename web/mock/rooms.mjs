@@ -1,0 +1,143 @@
+// The rooms of the mock server: one for each state of a room's life.
+
+const FINGERPRINT = "9f2c4e1ab7d05c3388e6f1a2447bd90c1e5f60a3d7c84b2915fe0d6a3b7c8e12";
+const HOUR = 3_600_000;
+
+const PEOPLE = [
+  { person: "p-host", name: "Layla Haddad", role: "host", speaking: true, muted: false },
+  { person: "p-speaker", name: "Jonas Weber", role: "speaker", speaking: false, muted: false },
+  { person: "p-guest", name: "نور الدين", role: "speaker", speaking: false, muted: true },
+];
+
+/**
+ * @typedef {Record<string, unknown> & {room: string, state: string, title: string, planned_start: string | null}} Room
+ * @param {string} origin of the audience port
+ * @returns {Map<string, Room>}
+ */
+export function makeRooms(origin) {
+  const now = Date.now();
+  const iso = (/** @type {number} */ offset) => new Date(now + offset).toISOString();
+  /** @type {Room[]} */
+  const rooms = [
+    room("draft", { title: "A room in preparation" }),
+    room("scheduled", {
+      title: "Night Shift: How a City Sleeps",
+      planned_start: iso(2 * 24 * HOUR + 3 * HOUR + 12 * 60_000),
+      time_zone: "Asia/Beirut",
+    }),
+    room("lobby", { title: "Morning Call", people: PEOPLE.slice(0, 2), listeners: 3 }),
+    room("live", {
+      title: "Letters From the Coast",
+      people: PEOPLE,
+      listeners: 1284,
+      on_air: true,
+      started_at: iso(-20 * 60_000),
+      announcement: { text: "Questions are taken from nine o’clock.", at: iso(-60_000) },
+    }),
+    room("held", { title: "حديث المساء", language: "ar", people: PEOPLE, listeners: 11, started_at: iso(-HOUR) }),
+    room("ended", { title: "The Long Table", started_at: iso(-2 * HOUR), ended_at: iso(-60_000) }),
+    room("published", {
+      title: "The Long Table, Part One",
+      started_at: iso(-30 * HOUR),
+      ended_at: iso(-29 * HOUR),
+      replay: {
+        hls: "/r/published/replay.m3u8",
+        recordings: {
+          m4a: "/r/published/recording.m4a",
+          opus: "/r/published/recording.opus",
+          mp3: "/r/published/recording.mp3",
+        },
+        proof: "/r/published/proof.json",
+        duration_s: 120,
+        holds: [{ start_s: 40, end_s: 60 }],
+      },
+    }),
+  ];
+  return new Map(rooms.map((each) => [each.room, each]));
+
+  /**
+   * @param {string} state
+   * @param {Record<string, unknown> & {title: string, listeners?: number}} rest
+   * @returns {Room}
+   */
+  function room(state, { listeners = 0, ...rest }) {
+    const path = `/r/${state}`;
+    return {
+      room: state,
+      description: "Two people, one hour, no slides. Bring a cup of something warm.",
+      language: "en",
+      state,
+      on_air: false,
+      epoch: 3,
+      planned_start: null,
+      time_zone: null,
+      started_at: null,
+      ended_at: null,
+      people: [],
+      audience: { listeners },
+      announcement: null,
+      recorded: true,
+      key_fingerprint: FINGERPRINT,
+      staff_url: `${origin}${path}`,
+      streams: {
+        push: `${path}/push`,
+        hls: `${path}/live.m3u8`,
+        hls_opus: `${path}/live-opus.m3u8`,
+        listen: { aac: `${path}/listen.aac`, mp3: `${path}/listen.mp3`, opus: `${path}/listen.opus` },
+      },
+      replay: null,
+      ...rest,
+    };
+  }
+}
+
+/** @param {Room} room */
+export function makeStage(room) {
+  const people = /** @type {typeof PEOPLE} */ (room["people"]);
+  return {
+    room: room.room,
+    epoch: 3,
+    on_air: room["on_air"] === true,
+    level_dbfs: -21,
+    silent_s: 0,
+    people: people.map((each) => ({
+      person: each.person,
+      name: each.name,
+      role: each.role,
+      connected: true,
+      muted_by: each.muted ? "host" : null,
+      speaking: each.speaking,
+      heard: each.speaking,
+      level_dbfs: each.speaking ? -18 : -62,
+    })),
+  };
+}
+
+export function makeLinks() {
+  return [
+    { link: "p-host", role: "host", name: "Layla Haddad", state: "in-use" },
+    { link: "p-speaker", role: "speaker", name: "Jonas Weber", state: "asked" },
+    { link: "p-guest", role: "speaker", name: "نور الدين", state: "in-use" },
+    { link: "p-late", role: "moderator", name: "Sam", state: "unused" },
+  ];
+}
+
+/** A quiet tone as a WAV, so that a replay can be played without any server behind it. */
+export function tone(seconds = 120, rate = 8_000) {
+  const bytes = Buffer.alloc(44 + seconds * rate);
+  bytes.write("RIFF", 0);
+  bytes.writeUInt32LE(36 + seconds * rate, 4);
+  bytes.write("WAVEfmt ", 8);
+  bytes.writeUInt32LE(16, 16);
+  bytes.writeUInt16LE(1, 20);
+  bytes.writeUInt16LE(1, 22);
+  bytes.writeUInt32LE(rate, 24);
+  bytes.writeUInt32LE(rate, 28);
+  bytes.writeUInt16LE(1, 32);
+  bytes.writeUInt16LE(8, 34);
+  bytes.write("data", 36);
+  bytes.writeUInt32LE(seconds * rate, 40);
+  for (let i = 0; i < seconds * rate; i += 1)
+    bytes[44 + i] = 128 + Math.round(20 * Math.sin((i / rate) * 2 * Math.PI * 330));
+  return bytes;
+}

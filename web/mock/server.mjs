@@ -1,0 +1,283 @@
+// A server of states without any sound behind it: every page in every state, for tests and for work on the looks.
+//
+//   node mock/server.mjs [AUDIENCE_PORT] [STAFF_PORT]     prints {"audience": URL, "staff": URL} once it listens
+//
+// Rooms are named by their state: /r/live, /r/held … Links on the staff port: /r/live#t=host, #t=speaker,
+// #t=moderator, #t=used (open elsewhere), anything else is refused; /#t=operator.
+// Tests turn its knobs: POST /mock/room/ROOM (patch state.json), /mock/stage/ROOM (patch the stage),
+// /mock/event/ROOM/NAME (send that event), /mock/away {"away": true}, /mock/reset; GET /mock/calls lists API calls.
+
+import { createReadStream, existsSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join } from "node:path";
+import { makeLinks, makeRooms, makeStage, tone } from "./rooms.mjs";
+
+const DIST = join(import.meta.dirname, "../../src/stentor/web/dist");
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+/** What the pages must work under. */
+const POLICY = "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+const ROLES = { host: "host", speaker: "speaker", moderator: "moderator", cohost: "cohost", operator: "operator" };
+const MOVES = { schedule: "scheduled", open: "lobby", start: "live", hold: "held", resume: "live", end: "ended" };
+
+const wav = tone();
+let origin = "";
+let rooms = makeRooms(origin);
+let stages = new Map();
+let links = makeLinks();
+let away = false;
+/** @type {string[]} */
+let calls = [];
+/** @type {Map<string, Set<import("node:http").ServerResponse>>} */
+const streams = new Map();
+
+function reset() {
+  rooms = makeRooms(origin);
+  stages = new Map([...rooms].map(([id, room]) => [id, makeStage(room)]));
+  links = makeLinks();
+  away = false;
+  calls = [];
+}
+
+/** @param {import("node:http").ServerResponse} response @param {number} status @param {unknown} body */
+function json(response, status, body) {
+  response.writeHead(status, { "Content-Type": status < 400 ? "application/json" : "application/problem+json" });
+  response.end(JSON.stringify(body));
+}
+
+/** @param {import("node:http").ServerResponse} response @param {number} status @param {string} slug @param {object} more */
+function problem(response, status, slug, more = {}) {
+  json(response, status, { type: `urn:stentor:problem:${slug}`, status, detail: `The mock says ${slug}.`, ...more });
+}
+
+/** @param {import("node:http").IncomingMessage} request */
+async function bodyOf(request) {
+  let text = "";
+  for await (const piece of request) text += piece;
+  return text && text.startsWith("{") ? JSON.parse(text) : {};
+}
+
+/** @param {import("node:http").ServerResponse} response @param {string} path */
+function file(response, path) {
+  const full = join(DIST, path);
+  if (path.includes("..") || !existsSync(full)) return json(response, 404, {});
+  response.setHeader(
+    "Content-Type",
+    TYPES[/** @type {keyof typeof TYPES} */ (extname(path))] ?? "application/octet-stream",
+  );
+  response.setHeader("Content-Security-Policy", POLICY);
+  createReadStream(full).pipe(response);
+}
+
+/** @param {string} room @param {string} event @param {unknown} data */
+function send(room, event, data) {
+  for (const stream of streams.get(room) ?? []) stream.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+}
+
+/** @param {string} id */
+function tellRoom(id) {
+  send(id, "room", rooms.get(id));
+  send(id, "stage", stages.get(id));
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string[]} path */
+async function knobs(request, response, path) {
+  const [, what = "", id = "", name = ""] = path;
+  const body = await bodyOf(request);
+  if (what === "reset") reset();
+  else if (what === "away") away = body.away;
+  else if (what === "calls") return json(response, 200, calls);
+  else if (what === "room") rooms.set(id, { ...(rooms.get(id) ?? {}), ...body });
+  else if (what === "stage") stages.set(id, { ...stages.get(id), ...body });
+  else if (what === "event") send(id, name, body);
+  if (what === "room" || what === "stage") tellRoom(id);
+  return json(response, 200, {});
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
+function recording(request, response) {
+  const range = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? "");
+  const start = range ? Number(range[1]) : 0;
+  const end = range?.[2] ? Number(range[2]) : wav.length - 1;
+  response.writeHead(range ? 206 : 200, {
+    "Content-Type": "audio/wav",
+    "Accept-Ranges": "bytes",
+    "Content-Length": end - start + 1,
+    ...(range && { "Content-Range": `bytes ${start}-${end}/${wav.length}` }),
+  });
+  response.end(wav.subarray(start, end + 1));
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string[]} path */
+function audience(request, response, path) {
+  const [first = "", id = "", rest = ""] = path;
+  if (first === "rooms.json") {
+    const list = [...rooms.values()].map((room) => ({
+      ...room,
+      listeners: /** @type {any} */ (room["audience"]).listeners,
+    }));
+    return json(response, 200, { rooms: list, server_time: new Date().toISOString() });
+  }
+  if (first === "r" && rest === "state.json") {
+    const room = rooms.get(id);
+    if (!room) return problem(response, 404, "not-found");
+    return json(response, 200, { ...room, server_time: new Date().toISOString() });
+  }
+  if (first === "r" && rest.startsWith("recording.")) return recording(request, response);
+  if (first === "" || (first === "r" && !rest)) return file(response, "index.html");
+  return problem(response, 404, "not-found");
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string[]} path */
+async function staff(request, response, path) {
+  if (path[0] !== "api") {
+    if (path[2] === "whip") return problem(response, 503, "origin-unavailable");
+    return file(response, "stage.html");
+  }
+  const [, , what = "", id = "", noun = "", one = "", verb = ""] = path;
+  if (request.method !== "GET") calls.push(`${request.method} ${path.slice(2).join("/")}`);
+  if (what === "session") return session(request, response);
+  if (!request.headers.authorization?.startsWith("Bearer s-")) return problem(response, 401, "unauthenticated");
+  if (!id)
+    return request.method === "POST" ? create(request, response) : json(response, 200, { rooms: [...rooms.values()] });
+  const room = rooms.get(id);
+  if (!room) return problem(response, 404, "not-found");
+  if (noun === "events") return events(request, response, id);
+  if (noun === "links") return linksOf(request, response, id, one, verb);
+  if (noun === "people") return people(request, response, id, one, verb);
+  if (noun === "announcement") {
+    const { text } = await bodyOf(request);
+    room["announcement"] = request.method === "PUT" ? { text, at: new Date().toISOString() } : null;
+  } else if (noun) {
+    return move(request, response, room, /** @type {keyof typeof MOVES} */ (noun));
+  } else if (request.method === "PATCH") {
+    Object.assign(room, await bodyOf(request));
+  }
+  tellRoom(id);
+  return json(response, 200, room);
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
+async function session(request, response) {
+  const { token } = await bodyOf(request);
+  if (token === "used") return problem(response, 409, "link-in-use");
+  const role = ROLES[/** @type {keyof typeof ROLES} */ (token)];
+  if (!role) return problem(response, 401, "unauthenticated");
+  const names = { host: "Layla Haddad", speaker: "Jonas Weber" };
+  return json(response, 200, {
+    session: `s-${token}`,
+    role,
+    room: null,
+    person: `p-${token}`,
+    name: names[/** @type {keyof typeof names} */ (token)] ?? "Sam",
+    expires_at: new Date(Date.now() + 3_600_000).toISOString(),
+    audience_url: origin,
+  });
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string} id */
+function events(request, response, id) {
+  response.writeHead(200, { "Content-Type": "text/event-stream" });
+  const mine = streams.get(id) ?? new Set();
+  streams.set(id, mine.add(response));
+  request.on("close", () => mine.delete(response));
+  tellRoom(id);
+  send(id, "audience", /** @type {any} */ (rooms.get(id))?.audience);
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
+async function create(request, response) {
+  const fields = await bodyOf(request);
+  const id = fields.room ?? "new-room";
+  if (rooms.has(id)) return problem(response, 409, "room-exists", { detail: "There is a room of this name already." });
+  const made = {
+    .../** @type {any} */ (rooms.get("draft")),
+    ...fields,
+    room: id,
+    state: fields.planned_start ? "scheduled" : "draft",
+  };
+  rooms.set(id, made);
+  stages.set(id, makeStage(made));
+  const link = (/** @type {string} */ token) => `${origin}/r/${id}#t=${token}`;
+  return json(response, 201, {
+    ...made,
+    links: { listener: `${origin}/r/${id}`, host: link("host"), speaker: link("speaker") },
+  });
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string} id @param {string} one @param {string} verb */
+async function linksOf(request, response, id, one, verb) {
+  if (request.method === "GET") return json(response, 200, { links });
+  if (request.method === "POST" && !one) {
+    const { role, name } = await bodyOf(request);
+    const link = { link: `l-${links.length}`, role, name, state: "unused" };
+    links.push(link);
+    return json(response, 201, { ...link, url: `${origin}/r/${id}#t=${role}` });
+  }
+  links = links.map((each) => (each.link === one ? { ...each, state: verb === "move" ? "in-use" : "revoked" } : each));
+  return json(response, 200, {});
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string} id @param {string} one @param {string} verb */
+async function people(request, response, id, one, verb) {
+  const stage = stages.get(id);
+  const { muted } = await bodyOf(request);
+  if (verb === "mute") {
+    const by = request.headers.authorization?.endsWith(one.slice(2)) ? "self" : "host";
+    stage.people = stage.people.map((/** @type {any} */ each) =>
+      each.person === one ? { ...each, muted_by: muted ? by : null } : each,
+    );
+  } else if (request.method === "DELETE") {
+    stage.people = stage.people.filter((/** @type {any} */ each) => each.person !== one);
+  }
+  tellRoom(id);
+  return json(response, 200, {});
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {import("./rooms.mjs").Room} room @param {keyof typeof MOVES} name */
+async function move(request, response, room, name) {
+  const { expected, force } = await bodyOf(request);
+  if (expected && expected !== room.state)
+    return problem(response, 409, "wrong-state", { detail: `This room is ${room.state}.`, state: room.state });
+  const stage = stages.get(room.room);
+  const late = stage.people.filter((/** @type {any} */ each) => each.muted_by || !each.heard);
+  if (name === "start" && !force && late.length > 0) {
+    const speakers = late.map((/** @type {any} */ each) => ({
+      person: each.person,
+      name: each.name,
+      reason: each.muted_by ? "muted" : "not-heard",
+    }));
+    return problem(response, 409, "speakers-not-ready", { speakers });
+  }
+  room.state = MOVES[name];
+  room["on_air"] = stage.on_air = room.state === "live";
+  tellRoom(room.room);
+  return json(response, 200, room);
+}
+
+/** @param {(request: import("node:http").IncomingMessage, response: import("node:http").ServerResponse, path: string[]) => unknown} serve @param {number} port @returns {Promise<string>} */
+function listen(serve, port) {
+  const server = createServer((request, response) => {
+    const path = new URL(request.url ?? "/", "http://mock").pathname.split("/").slice(1);
+    if (path[0] === "mock") return void knobs(request, response, path);
+    if (path[0] === "assets") return void file(response, path.join("/"));
+    if (away && (path[0] === "api" || path.at(-1)?.endsWith(".json"))) return void request.socket.destroy();
+    void serve(request, response, path);
+  });
+  return new Promise((resolve) => {
+    server.listen(port, "127.0.0.1", () => {
+      const address = server.address();
+      resolve(`http://127.0.0.1:${typeof address === "object" && address ? address.port : port}`);
+    });
+  });
+}
+
+const [audiencePort, staffPort] = process.argv.slice(2).map(Number);
+origin = await listen(audience, audiencePort || 0);
+const staffOrigin = await listen(staff, staffPort || 0);
+reset();
+console.log(JSON.stringify({ audience: origin, staff: staffOrigin }));
