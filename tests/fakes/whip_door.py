@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from stentor.backlog import Backlog, WhenFull
 from stentor.errors import RequestError
 from tests.fakes.stage import FakeStage
 
 
 class WhipDoor:
-    """``POST /whip`` answers offers, ``DELETE /whip/{session}`` ends one, everything else is the page."""
+    """``POST /whip`` answers offers, ``DELETE /whip/{session}`` ends one, any other GET is the page.
+
+    What a page POSTs to ``/said`` is kept, newest last.
+    """
 
     def __init__(self, stage: FakeStage, page: str) -> None:
         self._stage = stage
@@ -17,6 +21,7 @@ class WhipDoor:
         self.url = ""
         self.bearers: list[str] = []
         self.away = False
+        self.said: Backlog[str] = Backlog(max_items=100, when_full=WhenFull.DROP_OLDEST)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request and close."""
@@ -45,7 +50,10 @@ class WhipDoor:
         if method == "DELETE" and path == f"/whip/{self._stage.sessions[-1].id}":
             await self._stage.delete()
             return _response("200 OK", "")
-        return _response("200 OK", self._page)
+        if method == "POST" and path == "/said":
+            self.said.put(body)
+            return _response("200 OK", "")
+        return _response("200 OK" if method == "GET" else "404 Not Found", self._page)
 
 
 def _response(status: str, body: str, kind: str = "text/html", headers: str = "") -> bytes:
