@@ -40,18 +40,28 @@ class NatsServer:
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        config = self._write_config(self.token)
+        log = (self.directory / "nats.log").open("ab")
+        self.process = subprocess.Popen([nats_binary(), "-c", str(config)], stdout=log, stderr=log)
+        log.close()
+        self.port = self._read_port()
+
+    def _write_config(self, token: str) -> Path:
         config = self.directory / "nats.conf"
         store = f'store_dir: "{self.directory}/js", max_file_store: 256MB, max_memory_store: 16MB'
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
             f'ports_file_dir: "{self.directory}"\n'
-            f'authorization {{ token: "{self.token}" }}\n' + (f"jetstream {{ {store} }}\n" if self.jetstream else "")
+            f'authorization {{ token: "{token}" }}\n' + (f"jetstream {{ {store} }}\n" if self.jetstream else "")
         )
         config.chmod(0o600)
-        log = (self.directory / "nats.log").open("ab")
-        self.process = subprocess.Popen([nats_binary(), "-c", str(config)], stdout=log, stderr=log)
-        log.close()
-        self.port = self._read_port()
+        return config
+
+    def accept_token(self, token: str) -> None:
+        """Have the running server accept this token alone; it ends the connections of all others."""
+        assert self.process
+        self._write_config(token)
+        self.process.send_signal(signal.SIGHUP)
 
     def _read_port(self) -> int:
         assert self.process

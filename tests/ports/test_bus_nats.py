@@ -54,6 +54,19 @@ async def test_a_server_without_jetstream_is_named(tmp_path) -> None:
         assert "JetStream" in await refusal(server.url, timeout_s=0.5, token=server.token)
 
 
+async def test_a_refusal_while_running_is_not_the_end(server: NatsServer) -> None:
+    async with server.bus() as bus:
+        seen: list[bytes] = []
+        async with bus.subscribe("s", lambda _, payload: seen.append(payload)):
+            server.accept_token("another")
+            await until(lambda: not bus.connected, "the refusal is not noticed")
+            await asyncio.sleep(0.5)
+            server.accept_token(server.token)
+            await until(lambda: bus.connected, "the bus does not come back")
+            await bus.publish("s", b"x")
+            await until(lambda: seen == [b"x"], "the subscription did not survive")
+
+
 async def test_a_frozen_server_is_noticed_and_live_publishing_never_waits(server: NatsServer) -> None:
     async with server.bus() as bus, server.bus(role="other") as other:
         seen: list[bytes] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import nats.js.errors
 from nats.aio.client import Client
 
-from stentor.bus.nats_core import AWAY, describe
+from stentor.bus.nats_core import AWAY, LastingClient, describe
 from stentor.bus.nats_documents import BUCKETS, NatsDocuments, bucket_config
 from stentor.bus.nats_log import NatsLog, stream_config
 from stentor.clock import Clock
@@ -71,7 +71,7 @@ class NatsBus(NatsLog, NatsDocuments):
             BusUnavailable: with a sentence that says what to mend.
         """
         addresses = [servers] if isinstance(servers, str) else list(servers)
-        bus = cls(Client(), clock)
+        bus = cls(LastingClient(), clock)
         await bus._open(addresses, role, name, credentials or {}, options.timeout_s)
         try:
             await bus._create(options)

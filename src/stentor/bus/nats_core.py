@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 
 import nats.errors
 import nats.js.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from prometheus_client import Counter, Gauge
 
@@ -34,6 +34,25 @@ _dropped = Counter("stentor_bus_dropped_messages_total", "Core messages not sent
 log = logger("bus")
 
 
+class LastingClient(Client):
+    """A client that reconnects after whatever the server says; the library's own closes for good at most errors.
+
+    Both methods are private: a test in tests/ports refuses a running bus, and fails when they are no longer called.
+    """
+
+    async def _process_err(self, err_msg: str) -> None:  # type: ignore[explicit-override]  # typing has it from 3.12
+        if "permissions violation" in err_msg.lower():
+            await super()._process_err(err_msg)
+        else:
+            await self._process_op_err(nats.errors.Error(f"the server says {err_msg}"))
+
+    async def _connect_to_server(self, s: Srv) -> None:  # type: ignore[explicit-override]  # typing has it from 3.12
+        # The library forgets the socket of an attempt that was refused.
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]  # the library leaves it without types
+        await super()._connect_to_server(s)
+
+
 class NatsCore:
     """One connection to NATS, and what ``bus.port.Core`` promises on it.
 
@@ -45,14 +64,15 @@ class NatsCore:
         self._nats = client
         self._clock = clock
         self._outages = 0
+        self._renewed = False
         self._on_return: set[asyncio.Event] = set()
         self._last_error: Exception | None = None
         self._errors = RateLimitedLog(log, "bus_error", clock)
 
     @property
     def connected(self) -> bool:
-        """Tell whether the server answers; false within 1.5 s of its freezing."""
-        return self._nats.is_connected
+        """Tell whether the server answers and knows our subscriptions; false within 1.5 s of its freezing."""
+        return self._renewed and self._nats.is_connected
 
     async def publish(self, subject: str, payload: bytes) -> None:
         """Hand a message to the socket; drop it while the server is away or does not read."""
@@ -140,6 +160,7 @@ class NatsCore:
         except AWAY as error:
             await self._nats.close()
             raise BusUnavailable(_reason(self._last_error or error, servers, timeout_s)) from error
+        self._renewed = True
         _connected.set(1)
 
     async def _close(self) -> None:
@@ -155,11 +176,13 @@ class NatsCore:
 
     async def _on_disconnected(self) -> None:
         self._outages += 1
+        self._renewed = False
         _connected.set(0)
         if not self._nats.is_closed:
             log.warning("bus_away")
 
     async def _on_reconnected(self) -> None:
+        self._renewed = True
         _connected.set(1)
         _reconnects.inc()
         log.info("bus_back")

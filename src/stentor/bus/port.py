@@ -109,7 +109,10 @@ class Log(Protocol):
 
 
 class Documents(Protocol):
-    """Named buckets of small documents (``rooms``, ``stages``, ``leases``). Keys are room ids or host names."""
+    """Named buckets of small documents (``rooms``, ``stages``, ``leases``). Keys are room ids or host names.
+
+    While the bus is away all but ``watch`` raise BusUnavailable; a write may then have been stored all the same.
+    """
 
     async def get(self, bucket: str, key: str) -> Document | None:
         """Return a document, or None when there is none."""
