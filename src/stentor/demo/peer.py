@@ -191,7 +191,8 @@ class Peer:
 
     # What aiortc's router calls.
 
-    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:  # noqa: ARG002  # aiortc's signature
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        del arrival_time_ms  # whole milliseconds; our own clock says it better
         self.heard_ns = self._clock.monotonic_ns()
         if self._statistics is None or self._statistics[0] != packet.ssrc:
             self._statistics = (packet.ssrc, StreamStatistics(SAMPLE_RATE_HZ))

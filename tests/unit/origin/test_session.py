@@ -75,6 +75,24 @@ async def test_a_peer_that_insists_on_opening_the_handshake_is_let_in():
         await peer.close()
 
 
+async def test_a_lost_handshake_packet_is_sent_again():
+    async with fake_stage() as stage:
+        route, lost = stage.mux.route, []
+
+        def lossy(index, data, source):
+            if 19 < data[0] < 64 and not lost:
+                lost.append(data)
+            else:
+                route(index, data, source)
+
+        stage.mux.route = lossy
+        peer = await join(stage)
+        assert lost
+        await peer.send(b"frame")
+        await stage.until_packets(1)
+        await peer.close()
+
+
 @pytest.mark.parametrize("addresses", [("127.0.0.1", "127.0.0.2"), ("127.0.0.1", "::1"), ("::1",)])
 async def test_a_session_works_over_several_addresses(addresses):
     if "::1" in addresses and not Path("/proc/net/if_inet6").exists():  # noqa: ASYNC240  # not a real file
