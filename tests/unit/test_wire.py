@@ -21,7 +21,7 @@ CHUNKS = st.builds(
     discontinuity=st.integers(0, 2**32 - 1),
     step=st.integers(0, 2**64 - 1).map(Step),
     first_sample=st.integers(0, 2**64 - 1).map(Samples),
-    units=st.lists(st.binary(max_size=300), max_size=64).map(tuple),
+    units=st.lists(st.binary(max_size=100), max_size=14).map(tuple),
     head=st.binary(min_size=32, max_size=32),
     silent=st.booleans(),
 )

@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 
+from stentor.errors import MediaError
 from stentor.media import opus
 from stentor.media.encoder import Pcm
 from stentor.media.grid import SAMPLE_RATE_HZ
@@ -54,4 +55,7 @@ class OpusDecoder:
 
 def packet_samples(payload: bytes) -> int:
     """Return how many samples at 48 kHz a packet holds; raises MediaError if it is broken."""
-    return opus.checked(opus.packet_samples(payload, len(payload), SAMPLE_RATE_HZ))
+    samples = opus.checked(opus.packet_samples(payload, len(payload), SAMPLE_RATE_HZ))
+    if not samples:
+        raise MediaError("An Opus packet holds no frame.")
+    return samples

@@ -88,7 +88,7 @@ def test_a_mix_minus_carries_fec_that_beats_concealment():
 def test_a_broken_packet_is_an_error_and_the_decoder_goes_on():
     decoder, encoder = OpusDecoder(), OpusEncoder()
     good = encoder.encode(np.zeros((1, 960), np.float32))
-    for payload in (b"", b"\xff", b"\xff\x3f" + bytes(5), b"\x0b\xff\xff"):
+    for payload in (b"", b"\xff", b"\xff\x3f" + bytes(5), b"\x0b\xff\xff", b"\x03\x00"):
         with pytest.raises(MediaError):
             decoder.decode(payload)
         with pytest.raises(MediaError):

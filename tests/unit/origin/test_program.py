@@ -63,10 +63,10 @@ def check_order(chunks, first, last, heads=None):
             head = chunk.head
 
 
-def test_hours_of_ticks_keep_the_count():
+def test_an_hour_of_ticks_keeps_the_count():
     made = program(8)
     rng = np.random.default_rng(3)
-    steps = 2 * 3600 * 25 // 6
+    steps = 3600 * 25 // 6
     changes = set(rng.choice(steps * TICKS, 60, replace=False).tolist())
     chunks, on_air = [], False
     for tick in range(steps * TICKS):
