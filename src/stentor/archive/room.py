@@ -81,10 +81,11 @@ class RoomArchive:
         while True:
             try:
                 await self._go_on()
-            except Unavailable as error:
-                log.warning("archive_waits", room=self._room, reason=error.detail)
-            except Exception:
-                log.exception("archive_failed", room=self._room)
+            except Exception as error:
+                if _only_unavailable(error):
+                    log.warning("archive_waits", room=self._room, reason=str(error))
+                else:
+                    log.exception("archive_failed", room=self._room)
             else:
                 return
             _FAILURES.inc()
@@ -265,6 +266,12 @@ class RoomArchive:
             await means.clock.sleep(WATCH_S)
         since_s = (means.clock.wall_ns() - (self.document.ended_ns or 0)) / NS_PER_S
         await means.clock.sleep(min(max(0.0, means.grace_s - since_s), means.grace_s))
+
+
+def _only_unavailable(error: Exception) -> bool:
+    if isinstance(error, ExceptionGroup):
+        return error.split(Unavailable)[1] is None
+    return isinstance(error, Unavailable)
 
 
 async def wipe(objects: Objects, room: str) -> None:

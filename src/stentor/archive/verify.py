@@ -6,7 +6,12 @@ from pathlib import Path
 from stentor.archive.align import Difference, Kind, compare
 from stentor.archive.demux import decoder_config, open_recording
 from stentor.archive.proof import Proof, unbase64
+from stentor.clock import NS_PER_S
 from stentor.errors import MediaError
+from stentor.media.grid import SAMPLE_RATE_HZ, SEGMENT_NS
+
+# What is cut out or put in spoils the two segments at its edges; where more does not fit, it is other sound.
+_SEARCHED_S = 2 * SEGMENT_NS / NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ def _verify(recording: Path, proof_file: Path, fingerprint: str | None) -> Verdi
         return Verdict(
             room=signed.room,
             rendition=units.rendition,
-            duration_s=len(units) * proven.frame_samples / 48_000,
+            duration_s=len(units) * proven.frame_samples / SAMPLE_RATE_HZ,
             signature_valid=proof.signature_is_valid(),
             fingerprint=signed.key_fingerprint,
             fingerprint_matches=None if wanted is None else wanted == signed.key_fingerprint,
@@ -123,6 +128,9 @@ def _sentence(difference: Difference, duration_s: float) -> str:
     more = abs(difference.broadcast_s - (difference.end_s - difference.start_s))
     if difference.kind is Kind.CHANGED:
         return f"  From {start} to {end} it is something else."
+    if min(difference.broadcast_s, difference.end_s - difference.start_s) > _SEARCHED_S:
+        than = "longer" if difference.kind is Kind.EXTRA else "shorter"
+        return f"  From {start} to {end} it is something else, {more:.2f} s {than} than what was broadcast."
     if difference.kind is Kind.EXTRA:
         return f"  From {start} to {end} it has {more:.2f} s that were not broadcast there."
     if difference.end_s >= duration_s:

@@ -160,6 +160,7 @@ def test_encoded_again_is_wholly_different(published: Published, ending: str, co
     assert verdict.signature_valid
     assert verdict.differences[0].start_s == 0
     assert verdict.differences[-1].end_s == verdict.duration_s
+    assert "something else" in verdict.sentences()[-1]
 
 
 def test_another_key_is_said(published: Published) -> None:
