@@ -3,20 +3,17 @@ import type { Catalogue } from "./i18n";
 
 export const ar: Catalogue = {
   "app.name": "Stentor",
-  "app.tagline": "غرف صوتية مباشرة على هذا الخادم",
   "app.language": "اللغة",
   "app.skip": "انتقل إلى المحتوى",
   "app.loading": "لحظة من فضلك…",
   "app.retrying": "الخادم لا يجيب. تعيد هذه الصفحة المحاولة تلقائيًا.",
   "app.again": "أعد المحاولة",
   "app.cancel": "إلغاء",
-  "app.close": "إغلاق",
   "app.copy": "نسخ",
   "app.copied": "تم النسخ",
   "app.share": "مشاركة",
   "app.save": "حفظ",
   "app.rooms": "كل الغرف",
-  "app.dismiss": "إخفاء",
 
   "state.draft": "مسودة",
   "state.scheduled": "مجدولة",
@@ -99,7 +96,6 @@ export const ar: Catalogue = {
   "room.ended.text": "انتهى الحديث. يجري إعداد الإعادة وستظهر هنا تلقائيًا.",
   "room.ended.unrecorded": "انتهى الحديث، ولم يُسجَّل.",
   "room.ended.thanks": "شكرًا لاستماعك",
-  "room.replay.text": "إعادة",
   "room.replay.at": "سُجِّلت {when}",
 
   "player.region": "المشغّل",
@@ -262,11 +258,11 @@ export const ar: Catalogue = {
 
   "host.title": "إدارة العرض",
   "host.open": "افتح الأبواب",
-  "host.open.hint": "يدخل المستمعون ويسمعون صوت الانتظار.",
+  "host.open.hint": "بفتح الأبواب يدخل المستمعون ويسمعون صوت الانتظار حتى تبدأ البث.",
   "host.start": "ابدأ البث",
-  "host.start.hint": "بعدها يسمع الجميع المنصة.",
+  "host.start.hint": "على الهواء يسمع الجميع المنصة.",
   "host.hold": "استراحة",
-  "host.hold.hint": "يسمع الجمهور صوت الانتظار، وتتحدث المنصة على انفراد.",
+  "host.hold.hint": "في الاستراحة يسمع الجمهور صوت الانتظار وتتحدث المنصة على انفراد.",
   "host.resume": "عودة إلى الهواء",
   "host.end": "إنهاء",
   "host.end.title": "هل تنهي الحديث للجميع؟",
@@ -355,7 +351,4 @@ export const ar: Catalogue = {
   "operator.open": "إدارة عرض {title}",
   "operator.none": "لا توجد غرف بعد. أنشئ الأولى.",
   "operator.hostlink": "رابط مضيف جديد",
-
-  "lang.en": "الإنجليزية",
-  "lang.ar": "العربية",
 };

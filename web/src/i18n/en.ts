@@ -2,20 +2,17 @@
 export const en = {
   // Everywhere
   "app.name": "Stentor",
-  "app.tagline": "Live audio rooms on this server",
   "app.language": "Language",
   "app.skip": "Skip to the content",
   "app.loading": "One moment…",
   "app.retrying": "The server does not answer. This page keeps trying by itself.",
   "app.again": "Try again",
   "app.cancel": "Cancel",
-  "app.close": "Close",
   "app.copy": "Copy",
   "app.copied": "Copied",
   "app.share": "Share",
   "app.save": "Save",
   "app.rooms": "All rooms",
-  "app.dismiss": "Dismiss",
 
   // States
   "state.draft": "Draft",
@@ -74,7 +71,6 @@ export const en = {
   "room.ended.text": "The talk is over. The replay is being prepared and will appear here by itself.",
   "room.ended.unrecorded": "The talk is over. It was not recorded.",
   "room.ended.thanks": "Thank you for listening",
-  "room.replay.text": "Replay",
   "room.replay.at": "Recorded {when}",
 
   // The live player
@@ -226,11 +222,11 @@ export const en = {
   // Host
   "host.title": "Show control",
   "host.open": "Open the doors",
-  "host.open.hint": "Listeners can come in and hear hold sound.",
+  "host.open.hint": "Opening lets listeners in. They hear hold sound until you go on air.",
   "host.start": "Go on air",
-  "host.start.hint": "From then on everybody hears the stage.",
+  "host.start.hint": "On air, everybody hears the stage.",
   "host.hold": "Hold",
-  "host.hold.hint": "Listeners hear hold sound. The stage talks privately.",
+  "host.hold.hint": "On hold, listeners hear hold sound and the stage talks privately.",
   "host.resume": "Back on air",
   "host.end": "End",
   "host.end.title": "End the talk for everybody?",
@@ -318,8 +314,4 @@ export const en = {
   "operator.open": "Show control of {title}",
   "operator.none": "There are no rooms yet. Create the first one.",
   "operator.hostlink": "New host’s link",
-
-  // Language names for the form
-  "lang.en": "English",
-  "lang.ar": "Arabic",
 } as const;

@@ -23,21 +23,23 @@ function useReplay(player: Player, replay: Replay): ReplayPlayer {
 }
 
 export function ReplayCard({ room, replay, player }: { room: RoomView; replay: Replay; player: Player }) {
-  const { t, n, day } = useI18n();
+  const { t, n, number, day } = useI18n();
   const playback = useReplay(player, replay);
   const state = useStore(playback.store);
   const running = state.status === "playing" || state.status === "loading";
   return (
     <section class="card player" aria-label={t("replay.region")} data-testid="replay">
       {room.started_at && <p class="hint">{t("room.replay.at", { when: day(Date.parse(room.started_at)) })}</p>}
-      <div class="replay-buttons">
+      {/* Sound runs from left to right in every language. */}
+      <div class="replay-buttons" dir="ltr">
         <button
           type="button"
           class="jump"
           onClick={() => playback.seek(state.position - BACK_S)}
           aria-label={n("replay.back", BACK_S)}
         >
-          <Icon name="back" size={30} />
+          <Icon name="back" size={38} />
+          <small>{number(BACK_S)}</small>
         </button>
         <button
           type="button"
@@ -55,7 +57,8 @@ export function ReplayCard({ room, replay, player }: { room: RoomView; replay: R
           onClick={() => playback.seek(state.position + FORWARD_S)}
           aria-label={n("replay.forward", FORWARD_S)}
         >
-          <Icon name="forward" size={30} />
+          <Icon name="forward" size={38} />
+          <small>{number(FORWARD_S)}</small>
         </button>
       </div>
       <SeekBar playback={playback} state={state} replay={replay} />
@@ -76,7 +79,7 @@ function SeekBar({ playback, state, replay }: { playback: ReplayPlayer; state: R
   const share = (seconds: number) => `${(100 * seconds) / Math.max(1, state.duration)}%`;
   const told = t("replay.position.value", { position: clock(state.position), duration: clock(state.duration) });
   return (
-    <div class="seek">
+    <div class="seek" dir="ltr">
       <div class="seek-track">
         {replay.holds.map((hold) => (
           <span

@@ -107,12 +107,12 @@ function Head({ room }: { room: RoomView }) {
   return (
     <div class="head">
       <StatePill state={room.state} />
-      <h1 dir="auto" lang={room.language} data-testid="room-title">
-        {room.title}
+      <h1 lang={room.language} data-testid="room-title">
+        <bdi>{room.title}</bdi>
       </h1>
       {room.description && (
-        <p class="description" dir="auto" lang={room.language}>
-          {room.description}
+        <p class="description" lang={room.language}>
+          <bdi>{room.description}</bdi>
         </p>
       )}
       <ul class="facts">

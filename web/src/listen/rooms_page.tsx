@@ -85,8 +85,8 @@ function Section({ title, rooms }: { title: string; rooms: RoomListing[] }) {
         {rooms.map((room) => (
           <li key={room.room}>
             <a class="card room-link" href={`/r/${room.room}`} data-testid={`room-${room.room}`}>
-              <span class="room-link-title" dir="auto">
-                {room.title}
+              <span class="room-link-title">
+                <bdi>{room.title}</bdi>
               </span>
               <span class="room-link-facts">
                 <StatePill state={room.state} />

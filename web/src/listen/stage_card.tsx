@@ -13,8 +13,8 @@ export function StageCard({ people }: { people: Person[] }) {
         {people.map((person) => (
           <li key={person.person} data-testid="person" data-speaking={person.speaking} data-muted={person.muted}>
             <Avatar name={person.name} speaking={person.speaking} muted={person.muted} />
-            <span class="stage-name" dir="auto">
-              {person.name}
+            <span class="stage-name">
+              <bdi>{person.name}</bdi>
             </span>
             <small>
               {t(`role.${person.role}`)}

@@ -31,13 +31,16 @@ export function LinksCard({ api, room, links, watch }: Props) {
       {listener && (
         <LinkBox title={t("links.listener")} hint={t("links.listener.hint")} url={listener} testid="listener-link" />
       )}
+      {links.length === 0 && <p class="hint">{t("links.none")}</p>}
       <ul class="links">
         {links
           .filter((link) => link.state !== "revoked")
           .map((link) => (
             <li key={link.link} data-testid="link" data-name={link.name} data-state={link.state}>
               <div class="roster-words">
-                <p dir="auto">{link.name}</p>
+                <p>
+                  <bdi>{link.name}</bdi>
+                </p>
                 <small>{`${t(`role.${link.role}`)} · ${t(`links.state.${link.state}`)}`}</small>
               </div>
               {link.url && <CopyButton text={link.url} testid="link-copy" />}

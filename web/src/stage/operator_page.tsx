@@ -98,11 +98,10 @@ function RoomRow({ api, room }: { api: StaffApi; room: StaffRoom }) {
       <a
         class="room-link-title"
         href={`/r/${room.room}`}
-        dir="auto"
         aria-label={t("operator.open", { title: room.title })}
         data-testid="open-room"
       >
-        {room.title}
+        <bdi>{room.title}</bdi>
       </a>
       <p class="room-link-facts">
         <StatePill state={room.state} />

@@ -86,8 +86,8 @@ function Row({ person, own, orders, onMute, onRemove }: RowProps) {
     >
       <Avatar name={name} speaking={person.speaking} muted={person.muted_by !== null} />
       <div class="roster-words">
-        <p class="roster-name" dir="auto">
-          {name}
+        <p class="roster-name">
+          <bdi>{name}</bdi>
           {own && <small>{` (${t("host.roster.you")})`}</small>}
         </p>
         <small>

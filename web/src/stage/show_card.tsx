@@ -49,15 +49,18 @@ export function ShowCard({ api, room, stage, watch }: Props) {
   const { t } = useI18n();
   const { busy, problem, act } = useAction();
   const [notReady, setNotReady] = useState<NotReady[]>([]);
+  const [faster, setFaster] = useState<RoomState | null>(null);
   const [ending, setEnding] = useState(false);
   const move = (name: Move, force = false) => {
     setNotReady([]);
     setEnding(false);
+    setFaster(null);
     act(
       async () => watch.takeRoom(await api.move(room.room, name, { expected: room.state, ...(force && { force }) })),
       (refusal) => {
         if (refusal.notReady.length > 0) setNotReady(refusal.notReady);
-        return refusal.notReady.length > 0;
+        if (refusal.slug === "wrong-state") setFaster(refusal.body["state"] as RoomState);
+        return refusal.notReady.length > 0 || refusal.slug === "wrong-state";
       },
     );
   };
@@ -92,6 +95,11 @@ export function ShowCard({ api, room, stage, watch }: Props) {
       {problem && (
         <p class="notice" role="alert" data-testid="show-problem">
           {problem}
+        </p>
+      )}
+      {faster && (
+        <p class="notice" role="alert" data-testid="show-problem">
+          {t("host.wrong-state", { state: t(`state.${faster}`) })}
         </p>
       )}
       <Facts room={room} stage={stage} open={open} />

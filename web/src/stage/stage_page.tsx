@@ -76,7 +76,9 @@ export function StagePage(props: Props) {
   return (
     <Page home={false} wide={orders}>
       <div class="stage-head">
-        <h1 dir="auto">{room.title}</h1>
+        <h1>
+          <bdi>{room.title}</bdi>
+        </h1>
         <p class="row">
           <StatePill state={room.state} />
           <span data-testid="role">{t(`role.${role}`)}</span>
@@ -99,6 +101,7 @@ export function StagePage(props: Props) {
           {runs && <ShowCard api={api} room={room} stage={stage} watch={watch} />}
           {speaks && <SpeakerCard api={api} room={room} me={me} presence={presence} microphone={microphone} />}
           {speaks && <MicCard microphone={microphone} presence={presence} />}
+          {runs && <EditCard api={api} room={room} watch={watch} />}
         </div>
         <div class="column">
           <RosterCard api={api} room={room.room} stage={stage} orders={orders} />
@@ -112,7 +115,6 @@ export function StagePage(props: Props) {
             )
           )}
           {runs && <LinksCard api={api} room={room} links={links} watch={watch} />}
-          {runs && <EditCard api={api} room={room} watch={watch} />}
         </div>
       </div>
     </Page>

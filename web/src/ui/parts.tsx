@@ -175,7 +175,7 @@ export function Avatar({ name, speaking, muted }: { name: string; speaking: bool
   const letters = [words[0], words.length > 1 ? words.at(-1) : ""]
     .map((word) => [...(word ?? "")][0] ?? "")
     .join("\u200c");
-  const hue = [...name].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 6, 7);
+  const hue = [...name].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 9973, 7) % 6;
   return (
     <span class={`avatar avatar-${hue} ${speaking ? "avatar-speaking" : ""}`} aria-hidden="true">
       {letters.toUpperCase()}

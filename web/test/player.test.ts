@@ -1,0 +1,193 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { RoomView } from "../src/api/types";
+import { type Abilities, transports } from "../src/player/choice";
+import { type Frame, Kind, parseFrame } from "../src/player/frames";
+import { type Hello, PushClient } from "../src/player/push";
+import { acrossGap, FASTEST, RateControl, SLOWEST } from "../src/player/rate";
+
+function bytes(kind: number, epoch: number, step: number, version = 1): ArrayBuffer {
+  const buffer = new ArrayBuffer(20);
+  const view = new DataView(buffer);
+  view.setUint8(0, version);
+  view.setUint8(1, kind);
+  view.setUint16(2, 7);
+  view.setUint32(4, epoch);
+  view.setBigUint64(8, BigInt(step));
+  view.setUint32(16, 0xdecade);
+  return buffer;
+}
+
+describe("frames", () => {
+  it("are read by the design's header", () => {
+    const frame = parseFrame(bytes(2, 3, 2 ** 40));
+    expect(frame).toMatchObject({ kind: Kind.Media, discontinuity: 7, epoch: 3, step: 2 ** 40 });
+    expect([...(frame?.bytes ?? [])]).toEqual([0, 0xde, 0xca, 0xde]);
+  });
+
+  it("of another kind, version or length are dropped", () => {
+    expect(parseFrame(bytes(9, 1, 1))).toBeNull();
+    expect(parseFrame(bytes(2, 1, 1, 2))).toBeNull();
+    expect(parseFrame(new ArrayBuffer(15))).toBeNull();
+  });
+});
+
+describe("RateControl", () => {
+  const settle = (ahead: number) => {
+    const control = new RateControl(0.4, 0.24);
+    let move = control.update(ahead, 0.05);
+    for (let i = 0; i < 100; i += 1) move = control.update(ahead, 0.05);
+    return move;
+  };
+
+  it("plays at one where it should be", () => expect(settle(0.52)).toEqual({ rate: 1, seekBehindS: null }));
+  it("hurries when late, within bounds", () => {
+    expect(settle(0.9).rate).toBeGreaterThan(1);
+    expect(settle(1.5).rate).toBe(FASTEST);
+  });
+  it("slows when little is left, within bounds", () => {
+    expect(settle(0.1).rate).toBeLessThan(1);
+    expect(settle(0).rate).toBeGreaterThanOrEqual(SLOWEST);
+  });
+  it("jumps when far behind", () => expect(settle(4).seekBehindS).toBeCloseTo(0.64, 1));
+  it("keeps more after running dry", () => {
+    const control = new RateControl(0.4, 0.24);
+    control.stalled();
+    expect(control.startBehindS).toBeCloseTo(0.84);
+  });
+});
+
+describe("gaps", () => {
+  const ranges = [
+    { start: 0, end: 10 },
+    { start: 10.24, end: 20 },
+  ];
+  it("are jumped a little before the end of what is there", () => {
+    expect(acrossGap(ranges, 9.7)).toBeNull();
+    expect(acrossGap(ranges, 9.95)).toBeCloseTo(10.25);
+    expect(acrossGap(ranges, 10.1)).toBeCloseTo(10.25);
+    expect(acrossGap(ranges, 19.99)).toBeNull();
+    expect(acrossGap([], 1)).toBeNull();
+  });
+});
+
+describe("transports", () => {
+  const chromium: Abilities = { mediaSource: true, opus: true, aac: true, nativeHls: true, apple: false };
+  it("are push first, and native HLS first on Apple's", () => {
+    expect(transports(chromium, null)).toEqual(["push", "hls", "native", "progressive"]);
+    expect(transports({ ...chromium, apple: true }, null)[0]).toBe("native");
+    expect(transports({ ...chromium, mediaSource: false, nativeHls: false }, null)).toEqual(["progressive"]);
+    expect(transports(chromium, "hls")).toEqual(["hls"]);
+    expect(transports(chromium, "carrier-pigeon")[0]).toBe("push");
+  });
+});
+
+class FakeSocket {
+  static all: FakeSocket[] = [];
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
+  binaryType = "";
+  constructor(readonly url: URL) {
+    FakeSocket.all.push(this);
+  }
+  close(): void {
+    this.url.hash = "closed";
+  }
+}
+
+describe("PushClient", () => {
+  const told = {
+    hello: [] as Hello[],
+    state: [] as RoomView[],
+    frames: [] as Frame[],
+    closed: 0,
+    failing: [] as number[],
+  };
+  let client: PushClient;
+  const last = () => FakeSocket.all.at(-1)!;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.stubGlobal("WebSocket", FakeSocket);
+    FakeSocket.all = [];
+    Object.assign(told, { hello: [], state: [], frames: [], closed: 0, failing: [] });
+    client = new PushClient("/r/demo/push", "opus", {
+      hello: (hello) => told.hello.push(hello),
+      state: (room) => told.state.push(room),
+      frame: (frame) => told.frames.push(frame),
+      closed: () => (told.closed += 1),
+      failing: (times) => told.failing.push(times),
+    });
+    client.start();
+  });
+
+  afterEach(() => {
+    client.stop();
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
+  it("asks for its rendition and resumes after the step it has", async () => {
+    expect(last().url.searchParams.get("rendition")).toBe("opus");
+    expect(last().url.searchParams.has("after")).toBe(false);
+    last().onmessage?.({ data: bytes(1, 1, 5) });
+    last().onmessage?.({ data: bytes(2, 1, 5) });
+    last().onclose?.({ code: 1006, reason: "" });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(FakeSocket.all).toHaveLength(2);
+    expect(last().url.searchParams.get("after")).toBe("5");
+  });
+
+  it("drops repeats and frames of a stale epoch", () => {
+    for (const data of [
+      bytes(1, 2, 5),
+      bytes(2, 2, 5),
+      bytes(2, 2, 5),
+      bytes(2, 1, 6),
+      bytes(1, 3, 8),
+      bytes(2, 3, 8),
+    ]) {
+      last().onmessage?.({ data });
+    }
+    expect(told.frames.map(({ kind, epoch, step }) => [kind, epoch, step])).toEqual([
+      [1, 2, 5],
+      [2, 2, 5],
+      [1, 3, 8],
+      [2, 3, 8],
+    ]);
+  });
+
+  it("waits as long as a leaving server says, and holds it against nobody", async () => {
+    last().onclose?.({ code: 1001, reason: "retry=4" });
+    await vi.advanceTimersByTimeAsync(3_900);
+    expect(FakeSocket.all).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1_200);
+    expect(FakeSocket.all).toHaveLength(2);
+    expect(told.failing).toEqual([]);
+  });
+
+  it("starts at the live edge after it was too slow", async () => {
+    last().onmessage?.({ data: bytes(2, 1, 5) });
+    last().onclose?.({ code: 4408, reason: "too slow" });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(last().url.searchParams.has("after")).toBe(false);
+  });
+
+  it("has the page look at the room's state when the server says it is closed", () => {
+    last().onclose?.({ code: 4409, reason: "" });
+    expect(told.closed).toBe(1);
+    expect(told.failing).toEqual([]);
+  });
+
+  it("takes silence for a dead connection", async () => {
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(FakeSocket.all.length).toBeGreaterThan(1);
+    expect(FakeSocket.all[0]?.url.hash).toBe("#closed");
+  });
+
+  it("passes on hello and state", () => {
+    last().onmessage?.({ data: JSON.stringify({ type: "hello", zero_ms: 5 }) });
+    last().onmessage?.({ data: JSON.stringify({ type: "state", room: "demo" }) });
+    expect(told.hello[0]?.zero_ms).toBe(5);
+    expect(told.state[0]?.room).toBe("demo");
+  });
+});
