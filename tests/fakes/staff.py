@@ -1,10 +1,11 @@
 """Control over a memory bus and a real catalogue, with an origin that answers as it is told."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,6 +38,7 @@ class FakeOrigin:
     asked: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     refusal: StentorError | None = None
     sessions: int = 0
+    before_offer: Callable[[], Awaitable[object]] | None = None
 
     async def answer(self, subject: str, payload: bytes) -> bytes:
         verb = subject.rpartition(".")[2]
@@ -44,6 +46,8 @@ class FakeOrigin:
         if self.refusal is not None:
             return Reply(problem=self.refusal.problem()).to_bytes()
         if verb == "offer":
+            if self.before_offer is not None:
+                await self.before_offer()
             self.sessions += 1
             return Reply(result=Answered(sdp=ANSWER, session=f"session-{self.sessions}").model_dump()).to_bytes()
         return Reply(result={}).to_bytes()
@@ -67,7 +71,7 @@ class Desk:
         headers |= dict(more.pop("headers", {}))  # type: ignore[call-overload]
         return await self.http.request(method, path, headers=headers, **more)  # type: ignore[arg-type]
 
-    async def ok(self, method: str, path: str, session: str | None = None, **more: object) -> dict[str, object]:
+    async def ok(self, method: str, path: str, session: str | None = None, **more: object) -> dict[str, Any]:
         answer = await self.call(method, path, session, **more)
         assert answer.is_success, answer.text
         return dict(answer.json()) if answer.content else {}
@@ -87,13 +91,13 @@ class Desk:
         made = await self.ok("POST", "/api/v1/rooms", self.operator, json=body)
         for verb in verbs:
             await self.ok("POST", f"/api/v1/rooms/{room}/{verb}", self.operator, json={"force": True})
-        return made["links"]  # type: ignore[return-value]
+        return dict(made["links"])
 
     async def invite(self, role: str, name: str = "Somebody", room: str = "demo") -> dict[str, str]:
         body = {"role": role, "name": name}
-        return await self.ok("POST", f"/api/v1/rooms/{room}/links", self.operator, json=body)  # type: ignore[return-value]
+        return await self.ok("POST", f"/api/v1/rooms/{room}/links", self.operator, json=body)
 
-    async def document(self, room: str = "demo") -> dict[str, object] | None:
+    async def document(self, room: str = "demo") -> dict[str, Any] | None:
         held = await self.bus.get("rooms", room)
         return json.loads(held.value) if held and held.value else None
 

@@ -15,7 +15,8 @@ from stentor.errors import ConfigError, StoreUnavailable
 from stentor.room.documents import Announcement, Role
 from stentor.room.states import RoomState
 from stentor.store.catalogue import AuditEntry, Link, Recording, Room
-from stentor.store.sql import SqlCatalogue, create_engine
+from stentor.store.sql import SqlCatalogue
+from stentor.store.sql_engine import create_engine
 from stentor.store.sql_migrate import migrate
 from stentor.store.sql_tables import METADATA
 from tests.fakes.postgres import running_postgres

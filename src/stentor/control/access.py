@@ -28,8 +28,8 @@ def make_rules(parts: Parts) -> Rules:
     return Rules(parts, RoomRules(parts, staff), staff, FailureLimit(parts.clock))
 
 
-def rules_of(request: Request) -> Rules:
-    """Return the rules that ``create_app`` gave its app."""
+async def rules_of(request: Request) -> Rules:
+    """Return the rules that ``create_app`` gave its app (a coroutine, or FastAPI would use a thread)."""
     return cast("Rules", request.app.state.rules)
 
 
@@ -43,7 +43,8 @@ def bearer(request: Request) -> str:
 
 async def staff_of(request: Request) -> Staff:
     """Return who asks; raises Unauthenticated."""
-    return await rules_of(request).staff.authenticate(bearer(request))
+    rules = await rules_of(request)
+    return await rules.staff.authenticate(bearer(request))
 
 
 Using = Annotated[Rules, Depends(rules_of)]

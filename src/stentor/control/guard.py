@@ -22,7 +22,7 @@ _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _WHIP = re.compile(r"/r/[^/]+/whip(/|$)")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Location, ETag, Link, Accept-Post"}

@@ -113,7 +113,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 _HTTP = {
     404: ("not-found", "There is nothing at this address. The API is described at /api/docs."),
-    405: ("method-not-allowed", "This address does not take that method; `Allow` names those it takes."),
+    405: ("method-not-allowed", "This address does not take that method. The API is described at /api/docs."),
 }
 
 

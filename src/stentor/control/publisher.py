@@ -33,12 +33,11 @@ class Publisher:
     async def say(self, room: str) -> None:
         """Put what the catalogue holds of a room on the bus; if the bus is away, later and by itself."""
         async with self._turn:
-            stored = await self._catalogue.room(room)
-            if stored is None:
-                return
             try:
-                await self._put(stored)
-            except (BusUnavailable, TimeoutError) as error:
+                stored = await self._catalogue.room(room)
+                if stored is not None:
+                    await self._put(stored)
+            except (BusUnavailable, StoreUnavailable, TimeoutError) as error:
                 self._behind = True
                 log.warning("room_not_said", room=room, error=str(error))
 

@@ -102,7 +102,10 @@ class Control:
         listener = listen(host, port)
         server = uvicorn.Server(self._config(context))
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # signals are our caller's
-        async with self.running(), asyncio.TaskGroup() as group:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(listener.close)
+            await stack.enter_async_context(self.running())
+            group = await stack.enter_async_context(asyncio.TaskGroup())
             serving = group.create_task(server.serve(sockets=[listener]), name="server")
             renewing = None
             if tls is not None and context is not None:
@@ -123,7 +126,7 @@ class Control:
             access_log=False,
             log_config=None,
             server_header=False,
-            http="httptools",
+            http="h11",  # httptools bounds no header
             ws="none",
             timeout_graceful_shutdown=_GRACE_S,
             ssl_context_factory=None if context is None else lambda _config, _default: context,

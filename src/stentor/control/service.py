@@ -81,8 +81,8 @@ class RoomRules:
                 for role, name in ((Role.HOST, "Host"), (Role.SPEAKER, "Speaker"))
             )
             if await self._catalogue.add_room(named, links):
-                await self._audit(who.link.link, who.link.name, named.room, "create")
                 await self._publisher.say(named.room)
+                await self._audit(who.link.link, who.link.name, named.room, "create")
                 urls = {str(link.role): self._staff.url_of(link) for link in links}
                 return named, {**urls, "listener": self._shaper.audience_url(named.room)}
             if room.room:
@@ -268,9 +268,9 @@ class RoomRules:
     # Shared
 
     async def _say(self, room: Room, person: str, name: str, action: str, detail: object) -> None:
-        await self._audit(person, name, room.room, action, detail)
         await self._publisher.say(room.room)
         self._hub.tell_room(room.room, "room", self.shown(room).model_dump_json())
+        await self._audit(person, name, room.room, action, detail)
 
     async def _audit(self, person: str, name: str, room: str, action: str, detail: object = None) -> None:
         text = json.dumps(detail, ensure_ascii=False)

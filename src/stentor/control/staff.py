@@ -84,8 +84,9 @@ class StaffRules:
             asked = await self._catalogue.update_link(link.link, {"asked_device": device})
             if asked is None or asked.revoked_ns is not None:
                 raise _revoked()
-            self._tell_link(asked)
-            await self._audit(link, link.room, "ask-to-move")
+            if link.asked_device != device:  # a page that waits asks every few seconds
+                self._tell_link(asked)
+                await self._audit(link, link.room, "ask-to-move")
             raise Conflict(
                 "This link is in use on another device. The host was told and can move it to this one; "
                 "then open the link again.",

@@ -53,7 +53,8 @@ class PreconditionFailedError(RequestError):
 
 
 async def _speaker_of(request: Request) -> Staff:
-    return await rules_of(request).staff.authenticate(bearer(request), or_link=True)
+    rules = await rules_of(request)
+    return await rules.staff.authenticate(bearer(request), or_link=True)
 
 
 Speaker = Annotated[Staff, Depends(_speaker_of)]

@@ -3,46 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
-from sqlalchemy import RowMapping, delete, event, insert, or_, select, text, update
+from sqlalchemy import RowMapping, delete, insert, or_, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import StoreUnavailable
 from stentor.room.documents import Announcement, Role
 from stentor.room.states import RoomState
 from stentor.store.catalogue import AuditEntry, Link, LinkChanges, Recording, Room, RoomChanges
+from stentor.store.sql_engine import create_engine
 from stentor.store.sql_tables import ANNOUNCEMENTS, AUDIT, LINKS, RECORDINGS, ROOMS
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.pool import ConnectionPoolEntry
-
-_BUSY_TIMEOUT_MS = 5_000
-_POOL_TIMEOUT_S = 5.0
-
-
-def create_engine(url: str) -> AsyncEngine:
-    """Return an engine for ``sqlite+aiosqlite:///FILE`` or ``postgresql+asyncpg://…``, set up as we need it."""
-    if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_pre_ping=True, pool_timeout=_POOL_TIMEOUT_S)
-    engine = create_async_engine(url, pool_timeout=_POOL_TIMEOUT_S)
-    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: "DBAPIConnection", _entry: "ConnectionPoolEntry") -> None:
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout = {_BUSY_TIMEOUT_MS}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 class SqlCatalogue:

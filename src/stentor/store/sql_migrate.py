@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from stentor.errors import ConfigError
-from stentor.store.sql import create_engine
+from stentor.store.sql_engine import create_engine
 
 _LOCK = 0x57E4707
 """Any number that nobody else locks in this database."""

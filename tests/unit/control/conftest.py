@@ -1,5 +1,7 @@
 """A desk (control over a memory bus) for each test, on SQLite in a file."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,9 +17,16 @@ def clock() -> VirtualClock:
     return VirtualClock()
 
 
+@pytest.fixture(scope="session")
+def empty_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a migrated file to copy."""
+    path = tmp_path_factory.mktemp("catalogue") / "catalogue.db"
+    asyncio.run(migrate(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
 @pytest.fixture
-async def desk(clock: VirtualClock, tmp_path: Path) -> AsyncIterator[Desk]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/catalogue.db"
-    await migrate(url)
-    async with staff_desk(clock, url, tmp_path) as desk:
+async def desk(clock: VirtualClock, empty_catalogue: Path, tmp_path: Path) -> AsyncIterator[Desk]:
+    shutil.copy(empty_catalogue, tmp_path / "catalogue.db")
+    async with staff_desk(clock, f"sqlite+aiosqlite:///{tmp_path}/catalogue.db", tmp_path) as desk:
         yield desk

@@ -8,6 +8,13 @@ down_revision = None
 
 
 def upgrade() -> None:
+    _rooms()
+    _links()
+    _announcements_and_recordings()
+    _audit()
+
+
+def _rooms() -> None:
     op.create_table(
         "rooms",
         sa.Column("room", sa.String(63), nullable=False),
@@ -28,6 +35,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("room", name="pk_rooms"),
     )
     op.create_index("ix_rooms_state_planned", "rooms", ["state", "planned_start_ns"])
+
+
+def _links() -> None:
     op.create_table(
         "links",
         sa.Column("link", sa.String(64), nullable=False),
@@ -47,6 +57,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["room"], ["rooms.room"], name="fk_links_room", ondelete="CASCADE"),
     )
     op.create_index("ix_links_room", "links", ["room"])
+
+
+def _announcements_and_recordings() -> None:
     op.create_table(
         "announcements",
         sa.Column("id", sa.Integer, autoincrement=True, nullable=False),
@@ -66,6 +79,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("room", name="pk_recordings"),
         sa.ForeignKeyConstraint(["room"], ["rooms.room"], name="fk_recordings_room", ondelete="CASCADE"),
     )
+
+
+def _audit() -> None:
     op.create_table(
         "audit",
         sa.Column("id", sa.Integer, autoincrement=True, nullable=False),
