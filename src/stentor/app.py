@@ -6,12 +6,12 @@ database. ``running_process`` is what all roles have in common.
 
 import asyncio
 import hashlib
-import json
+import itertools
 import os
 import secrets
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from stentor.clock import Clock, SystemClock
 from stentor.config import Settings
 from stentor.errors import BusUnavailable, StentorError
-from stentor.supervisor.machine import PROCESS_VARIABLE
+from stentor.supervisor.machine import PROCESS_VARIABLE, socket_dir
 from stentor.supervisor.private import SOCKET_VARIABLE, Health, private_endpoint
 from stentor.telemetry import dump_rate_limited, logger
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from stentor.control.server import Control
 
 WEB_DIST = Path(__file__).parent / "web" / "dist"
-FIRST_LINK_FILE = "first-operator-link"
 _RETRY_S = 1.0
 
 log = logger("app")
@@ -225,22 +224,13 @@ async def run_edge(settings: Settings) -> None:
 
 async def run_origin(settings: Settings) -> None:
     """Run an origin host: it starts one process for each room that is open here."""
-    from itertools import count
+    import random
 
     from stentor.origin.host import Host
-    from stentor.supervisor.spawn import spawn, stentor_command
-
-    numbers = count(1)
-    socket = os.environ.get(SOCKET_VARIABLE)
-
-    async def spawn_room() -> asyncio.subprocess.Process:
-        name = f"room-{next(numbers)}"
-        own = {PROCESS_VARIABLE: name, SOCKET_VARIABLE: str(Path(socket).with_name(f"{name}.sock")) if socket else ""}
-        pipe = asyncio.subprocess.PIPE
-        return await spawn(stentor_command("origin-room"), {**settings.environment(), **own}, stdin=pipe, stdout=pipe)
 
     async with running_process(settings, "origin") as process:
-        stagger = secrets.SystemRandom()
+        spawn_room = room_spawner(settings)
+        stagger = random.SystemRandom()
         host = Host(
             process.bus,
             process.clock,
@@ -252,25 +242,55 @@ async def run_origin(settings: Settings) -> None:
         await process.until_stopped(host.run())
 
 
+def room_spawner(settings: Settings) -> Callable[[], Awaitable[asyncio.subprocess.Process]]:
+    """Return what starts a room's process: named room-1, room-2 and so on, the lowest that is free."""
+    from stentor.supervisor.spawn import spawn, stentor_command
+
+    own = os.environ.get(SOCKET_VARIABLE)
+    sockets = Path(own).parent if own else socket_dir(settings)
+    running: dict[int, asyncio.subprocess.Process] = {}
+    pipe = asyncio.subprocess.PIPE
+
+    async def start() -> asyncio.subprocess.Process:
+        slot = next(n for n in itertools.count(1) if n not in running or running[n].returncode is not None)
+        name = f"room-{slot}"
+        environment = {
+            **settings.environment(),
+            PROCESS_VARIABLE: name,
+            SOCKET_VARIABLE: str(sockets / f"{name}.sock"),
+        }
+        running[slot] = await spawn(stentor_command("origin-room"), environment, stdin=pipe, stdout=pipe)
+        return running[slot]
+
+    return start
+
+
 async def run_origin_room(settings: Settings) -> int:
-    """Run the process of one room: warm until it is assigned one. Return the exit code that its host understands."""
+    """Run the process of one room, warm until its host names the room; return its exit code."""
     from stentor.origin.processes import EXIT_ENDED, EXIT_FENCED
     from stentor.origin.room_main import RoomSettings, assignment, load_hold_sound, run_room, say
 
-    chosen = RoomSettings(settings.data_dir, settings.spool_dir, settings.udp_bind, settings.advertise, settings.node)
     hold = load_hold_sound(settings.data_dir)
-    code = EXIT_ENDED
-    async with running_process(settings, "origin-room") as process:
+    own = RoomSettings(
+        data_dir=settings.data_dir,
+        spool_dir=settings.spool_dir,
+        bind=settings.udp_bind,
+        advertise=settings.advertise,
+        node=settings.node,
+    )
+    kept = True
+    async with running_process(settings, "origin") as process:
         say(ready=True)
+        assigned = await assignment()
+        if assigned is None:
+            return EXIT_ENDED
 
-        async def work() -> None:
-            nonlocal code
-            given = await assignment()
-            if given is not None and not await run_room(process.bus, process.clock, chosen, hold, *given):
-                code = EXIT_FENCED
+        async def room() -> None:
+            nonlocal kept
+            kept = await run_room(process.bus, process.clock, own, hold, *assigned)
 
-        await process.until_stopped(work())
-    return code
+        await process.until_stopped(room())
+    return EXIT_ENDED if kept else EXIT_FENCED
 
 
 async def run_archive(settings: Settings) -> None:
@@ -286,54 +306,12 @@ async def run_archive(settings: Settings) -> None:
         await process.until_stopped(archive.run())
 
 
-# --- All of them on one machine
-
-
-Ready = Callable[[Settings, str | None], None]
-"""Called once all is ready, with the settings (every port known) and, at the first start, the operator's link."""
-
-Beside = Callable[[Settings], Coroutine[object, object, None]]
-"""Work in the parent's own process once all is ready, cancelled when it stops; the demo is one."""
-
-
-async def run_serve(settings: Settings, ready: Ready, beside: Beside | None = None) -> None:
-    """Run every process of one machine until SIGTERM or SIGINT; a second one kills them at once.
-
-    Raises ConfigError in a sentence when something is taken, missing or refused.
-    """
-    from stentor.supervisor.machine import hold_folder, hold_ports, machine, socket_dir, with_ticket_secret
-    from stentor.supervisor.nats_server import NatsServer
-    from stentor.supervisor.serve import Supervisor
-
-    clock, stop = SystemClock(), asyncio.Event()
-    with hold_folder(settings), hold_ports(settings) as held:
-        held = with_ticket_secret(held)
-        (held.run_dir / FIRST_LINK_FILE).unlink(missing_ok=True)
-        nats = NatsServer(held) if held.embedded_bus else None
-        sockets = socket_dir(held)
-        supervisor = Supervisor(machine(held, nats, sockets), clock, sockets)
-        _stop_then_kill(stop, supervisor.kill)
-        endpoint = private_endpoint(supervisor.answer, path=None, host=held.private_host, port=held.private_port)
-        async with endpoint as private_port, asyncio.TaskGroup() as group:
-            held = held.model_copy(update={"private_port": private_port})
-            tasks: list[asyncio.Task[None]] = []
-
-            def on_ready() -> None:
-                _write_addresses(held)
-                ready(held, _take_first_link(held))
-                if beside is not None:
-                    tasks.append(group.create_task(beside(held)))
-
-            await supervisor.run(stop, on_ready)
-            for task in tasks:
-                task.cancel()
-
-
-async def run_demo(settings: Settings, ready: Ready) -> None:
+async def run_demo(settings: Settings, ready: Callable[[Settings, str | None], None]) -> None:
     """Serve, with a room in which two people talk."""
     from stentor.demo.room import DemoLinks, run_demo_room
     from stentor.demo.staff_api import StaffApi, token_of
     from stentor.supervisor.welcome import links_box
+    from stentor.supervisor.whole import run_serve
 
     first_link: list[str | None] = []
 
@@ -354,37 +332,3 @@ async def run_demo(settings: Settings, ready: Ready) -> None:
             log.error("demo_cannot_go_on", reason="; ".join(map(str, group.exceptions)))
 
     await run_serve(settings, ready_for_demo, conversation)
-
-
-def _stop_then_kill(stop: asyncio.Event, kill: Callable[[], None]) -> None:
-    def asked() -> None:
-        if stop.is_set():
-            kill()
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked)
-
-
-def leave_first_link(settings: Settings, link: str) -> None:
-    """Leave the operator's link where the supervisor finds it, for this user alone."""
-    file = settings.run_dir / FIRST_LINK_FILE
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(link)
-
-
-def _take_first_link(settings: Settings) -> str | None:
-    file = settings.run_dir / FIRST_LINK_FILE
-    if not file.exists():
-        return None
-    link = file.read_text()
-    file.unlink()
-    return link
-
-
-def _write_addresses(settings: Settings) -> None:
-    """Write down where everything is, for scripts that start Stentor on free ports."""
-    private_url = f"http://{settings.private_host}:{settings.private_port}"
-    addresses = {"pid": os.getpid(), "public_url": settings.public_url, "staff_url": settings.staff_url}
-    (settings.run_dir / "serve.json").write_text(json.dumps({**addresses, "private_url": private_url}) + "\n")

@@ -44,6 +44,7 @@ app = typer.Typer(
 )
 
 Verb = Callable[..., None]
+T = TypeVar("T")
 Result = TypeVar("Result")
 
 
@@ -151,7 +152,7 @@ def _serve(settings: Settings, work: Callable[..., Coroutine[object, object, Non
 @_with_settings
 def serve(settings: Settings) -> None:
     """Run everything on this machine: bus, control, origin, archive and edges."""
-    from stentor.app import run_serve
+    from stentor.supervisor.whole import run_serve
 
     _serve(settings, run_serve)
 
@@ -169,8 +170,9 @@ def demo(settings: Settings) -> None:
 @_with_settings
 def control(settings: Settings) -> None:
     """Run control alone: the staff's port, the API, the catalogue."""
-    from stentor.app import leave_first_link, run_control
+    from stentor.app import run_control
     from stentor.supervisor.welcome import operator_box
+    from stentor.supervisor.whole import leave_first_link
 
     def announce(link: str) -> None:
         if "STENTOR_PROCESS" in os.environ:

@@ -67,13 +67,13 @@ class Supervisor:
         """Say when the whole is ready, when it no longer is, and when it is again."""
         announced = False
         said: list[str] = []
-        while True:
+        while not self._stopping:
             reasons = await self.reasons()
             if not announced and not reasons:
                 announced = True
                 log.info("ready", processes=len(self.children))
                 on_ready()
-            elif announced and reasons and not said:
+            elif announced and reasons and not said and not self._stopping:
                 log.warning("not_ready", reasons="; ".join(reasons))
             elif announced and said and not reasons:
                 log.info("ready_again")
