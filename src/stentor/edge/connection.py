@@ -12,7 +12,7 @@ looked at once a second for all of them (``Host.timed``).
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Protocol, cast
 
 import httptools
@@ -285,9 +285,12 @@ class Connection(asyncio.Protocol):
                 if self.closed:
                     return
                 self.transport.write(piece)
-        except StentorError:
+        except BaseException:
             self.abort()  # The head is out: only a broken end can say that the body is not whole.
-            return
+            raise
+        finally:
+            if isinstance(response.stream, AsyncGenerator):
+                await response.stream.aclose()
         self._can_write = None
         self._done(keep_alive=keep_alive)
 

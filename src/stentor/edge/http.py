@@ -120,6 +120,8 @@ def problem(error: StentorError, *, extra_headers: Mapping[str, str] | None = No
     }
     if error.status == 503:
         headers.setdefault("Retry-After", "1")
+    if isinstance(error, NotAllowed):
+        headers["Allow"] = str(error.extra["allow"])
     return Response(error.status, headers, body)
 
 

@@ -159,6 +159,11 @@ class Playback:
         self._caught_up = True
         self._answer_held()
 
+    def drain(self) -> None:
+        """Send whoever waits to another edge."""
+        for connection in tuple(self._held):
+            self._expire(connection)
+
     def finish(self) -> None:
         """Close the playlist; whoever waits is told so."""
         self._window.end()

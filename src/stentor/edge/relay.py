@@ -90,6 +90,11 @@ class Relay:
         for output in self.outputs:
             output.finish()
 
+    def stop(self) -> None:
+        """Relay no more; the program goes on elsewhere."""
+        self.finished = True
+        self._wake.set()
+
     def _deliver(self, _subject: str, payload: bytes) -> None:
         try:
             chunk = decode_chunk(payload)

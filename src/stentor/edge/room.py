@@ -22,6 +22,8 @@ from stentor.room.states import OPEN_STATES, RoomState
 _QUIET_NS = NS_PER_S
 _ENDING_NS = 5 * NS_PER_S
 _KEEP_ENDED_NS = 600 * NS_PER_S
+_STAGE_NS = 5 * NS_PER_S
+"""An origin says at least once a second who is heard; after this silence nobody is."""
 _FRESH_NS = NS_PER_S // 2
 
 Spawn = Callable[[Coroutine[object, object, None]], None]
@@ -62,7 +64,8 @@ class Room:
         self._programs: dict[RenditionName, Program] = {}
         self._ending_since: MonotonicNs | None = None
         self._finished_at: MonotonicNs | None = None
-        self._fields = ""
+        self._stage_at = MonotonicNs(0)
+        self._told = ""
         self._rendered = b""
         self._rendered_at = MonotonicNs(0)
 
@@ -99,7 +102,7 @@ class Room:
         outputs = [output for output in (playback, push, progressive) if output is not None]
         relay = Relay(self.document.room, rendition, zero_ns, around.bus, around.clock, outputs=outputs)
         if push is not None:
-            push.set_state(self._state_frame())
+            push.set_state(b'{"type":"state",' + self._with_time(self._render_fields())[1:])
         around.spawn(relay.run())
         return Program(relay, progressive, playback, push)
 
@@ -120,9 +123,10 @@ class Room:
 
     def set_stage(self, stage: StageDocument) -> None:
         """Take the origin's newest word, unless it is an older origin's."""
-        if self.stage is not None and (stage.epoch, stage.at_ns) < (self.stage.epoch, self.stage.at_ns):
+        if self.stage is not None and stage.epoch < self.stage.epoch:
             return
         self.stage = stage
+        self._stage_at = self._around.clock.monotonic_ns()
         self._changed()
 
     def set_replay(self, replay: dict[str, object] | None) -> None:
@@ -135,30 +139,31 @@ class Room:
         now = self._around.clock.monotonic_ns()
         if not self._rendered or now - self._rendered_at > _FRESH_NS:
             self.replay_wanted = self.document.state in (RoomState.ENDED, RoomState.PUBLISHED) and self.replay is None
-            self._fields = self._render_fields()
-            self._rendered = self._with_time(self._fields)
+            self._rendered = self._with_time(self._render_fields())
             self._rendered_at = now
         return self._rendered
 
     def _render_fields(self) -> str:
-        fields = state_json(self.document, self.stage, self.listeners(), self._around.staff_url, self.replay)
+        stage = self.stage
+        if stage is not None and self._around.clock.monotonic_ns() - self._stage_at > _STAGE_NS:
+            people = tuple(person.model_copy(update={"speaking": False}) for person in stage.people)
+            stage = stage.model_copy(update={"on_air": False, "people": people})
+        fields = state_json(self.document, stage, self.listeners(), self._around.staff_url, self.replay)
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     def _with_time(self, fields: str) -> bytes:
         return f'{fields[:-1]},"server_time":"{iso_utc(self._around.clock.wall_ns())}"}}'.encode()
 
-    def _state_frame(self) -> bytes:
-        return b'{"type":"state",' + self._with_time(self._render_fields())[1:]
-
     def _changed(self) -> None:
         """Tell the listeners of push if what they know is no longer true."""
+        self._rendered = b""
         pushes = [program.push for program in self._programs.values() if program.push is not None]
-        fields = self._render_fields()
-        if fields == self._fields and self._rendered:
+        if not pushes or self._told == (fields := self._render_fields()):
             return
-        self._fields, self._rendered = fields, b""
+        self._told = fields
+        frame = b'{"type":"state",' + self._with_time(fields)[1:]
         for push in pushes:
-            push.set_state(self._state_frame())
+            push.set_state(frame)
 
     # Who listens.
 
@@ -216,6 +221,9 @@ class Room:
     def drain(self, spread_s: float) -> None:
         """Send the listeners to another edge."""
         for program in self._programs.values():
+            program.relay.stop()
             if program.push is not None:
                 program.push.drain(spread_s)
-            program.relay.finish()
+            if program.playback is not None:
+                program.playback.drain()
+            program.progressive.finish()

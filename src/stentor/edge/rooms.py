@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from stentor.bus.port import Bus, Document, live_audience_subject
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
-from stentor.edge.metrics import DROPPED
+from stentor.edge.metrics import DROPPED, LISTENERS
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Room, Surroundings
 from stentor.errors import BadRequest, NotFound, StentorError
@@ -73,6 +73,7 @@ class Rooms:
             return
         room = self._rooms.get(document.key)
         if parsed is None or parsed.state is RoomState.DRAFT:
+            self._stages.pop(document.key, None)
             if room is not None:
                 del self._rooms[document.key]
                 room.remove()
@@ -117,6 +118,7 @@ class Rooms:
             if room.replay_wanted and self._replay is not None and now >= self._asking.get(room.document.room, 0):
                 self._asking[room.document.room] = MonotonicNs(now + 2 * NS_PER_S)
                 self._around.spawn(self._ask_replay(room, self._replay))
+        LISTENERS.labels("hls").set(sum(room.audience.players() for room in self._rooms.values()))
         if now >= self._next_ping:
             self._next_ping = MonotonicNs(now + PING_EVERY_NS)
             for room in self.all():

@@ -92,7 +92,14 @@ class Edge:
                 self._bus.subscribe(STAGES, self.rooms.take_stage),
                 self._bus.subscribe(AUDIENCES, self.rooms.take_report),
             ):
-                server = await loop.create_server(lambda: Connection(self), sock=listening, ssl=tls, backlog=4_096)
+                server = await loop.create_server(
+                    lambda: Connection(self),
+                    sock=listening,
+                    ssl=tls,
+                    backlog=4_096,
+                    ssl_handshake_timeout=self.limits.head_s if tls else None,
+                    ssl_shutdown_timeout=self.limits.close_s if tls else None,
+                )
                 self.started.set()
                 log.info("edge_started", name=self._settings.name, address=str(listening.getsockname()))
                 await self._stopping.wait()
