@@ -251,3 +251,26 @@ async def test_the_lease_survives_an_outage_of_the_bus(tmp_path) -> None:
                     if lease and lease.value is not None and lease.revision > first.revision:
                         break
             assert machine.host.running == {"demo": pid}
+
+
+async def test_a_process_that_hangs_is_replaced_and_a_living_one_is_not(bus, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("stentor.origin.host._HUNG_S", 1.0)
+    monkeypatch.setattr("stentor.origin.lease.RENEW_S", 0.1)
+    await open_room(bus, "demo")
+    async with Machine(bus, tmp_path, "one").running() as machine:
+        async with heartbeats(bus, "demo"):
+            pid = await machine.runs("demo")
+            await asyncio.sleep(2)
+            assert machine.host.running == {"demo": pid}
+        await until(lambda: len(machine.done("assigned")) == 2, "the hanging process is not replaced")
+
+
+async def test_a_process_that_outlives_its_room_is_stopped(bus, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("stentor.origin.host._OVERDUE_S", 0.3)
+    monkeypatch.setattr("stentor.origin.lease.RENEW_S", 0.1)
+    await open_room(bus, "demo")
+    async with Machine(bus, tmp_path, "one").running() as machine:
+        await machine.runs("demo")
+        await open_room(bus, "demo", RoomState.ENDED)
+        await until(lambda: len(machine.done("terminated")) == 1, "the process still runs")
+        await until(lambda: machine.host.running == {}, "the room still runs")
