@@ -114,7 +114,7 @@ async def test_unknown_things_are_none(catalogue: SqlCatalogue) -> None:
     assert await catalogue.update_room("nowhere", {"title": "x"}) is None
     assert await catalogue.update_link("nowhere", {"name": "x"}) is None
     assert await catalogue.claim_link("nowhere", device="d", session="s") is None
-    await catalogue.delete_room("nowhere")
+    assert not await catalogue.delete_room("nowhere", expected=RoomState.DRAFT)
 
 
 async def test_state_is_compare_and_set(catalogue: SqlCatalogue) -> None:
@@ -216,7 +216,9 @@ async def test_deleted_room_takes_everything_of_it_but_the_audit(catalogue: SqlC
     assert await catalogue.recording("demo") == recording
     entry = AuditEntry(1, "demo", "ln1", "Amal", "delete")
     await catalogue.write_audit(entry)
-    await catalogue.delete_room("demo")
+    assert not await catalogue.delete_room("demo", expected=RoomState.LOBBY)
+    assert await catalogue.link("ln1") is not None
+    assert await catalogue.delete_room("demo", expected=RoomState.DRAFT)
     assert await catalogue.room("demo") is None
     assert await catalogue.link("ln1") is None
     assert await catalogue.recording("demo") is None

@@ -45,6 +45,6 @@ async def edit_room(room: RoomPath, body: EditRoom, rules: Using, who: Who) -> R
 
 @router.delete("/{room}", status_code=204, summary="Delete a room", responses=problems(401, 403, 404, 409))
 async def delete_room(room: RoomPath, rules: Using, who: Who) -> None:
-    """Delete a room that is not open: its address is free again and its links end. For operators."""
+    """Delete a room that never opened: its address is free again and its links end. For operators."""
     who.require(room, Action.DELETE_ROOM)
     await rules.rooms.delete(who, room)

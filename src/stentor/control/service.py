@@ -25,6 +25,7 @@ from stentor.telemetry import logger
 
 _ANNOUNCEMENT_MAX_CHARACTERS = 500
 _CHECK_S = 1.0
+_NEVER_OPENED = frozenset({RoomState.DRAFT, RoomState.SCHEDULED})
 _TRIES = 5
 
 CHANGES = Counter("stentor_control_state_changes_total", "Changes of rooms' states", ["state"])
@@ -132,12 +133,22 @@ class RoomRules:
         return changed
 
     async def delete(self, who: Staff, room: str) -> None:
-        """Forget a room that is not open: off the bus first, so that nothing is half gone if the bus is away."""
+        """Forget a room that never opened: off the bus first, so that nothing is half gone if the bus is away.
+
+        Once opened, its address is that of its log and recording for ever.
+        """
         stored = await self.get(room)
-        if stored.state in OPEN_STATES:
-            raise Conflict(f"This room is {stored.state}. End it before you delete it.", slug="wrong-state")
+        if stored.state not in _NEVER_OPENED:
+            raise Conflict(
+                f"This room is {stored.state}: its doors have opened, so its address is its recording's for ever. "
+                "Only rooms that never opened can be deleted.",
+                slug="wrong-state",
+                state=str(stored.state),
+            )
         await self._publisher.unsay(room)
-        await self._catalogue.delete_room(room)
+        if not await self._catalogue.delete_room(room, expected=stored.state):
+            await self._publisher.say(room)
+            raise self._overtaken(await self.get(room), "be deleted")
         self._hub.forget_room(room)
         await self._audit(who.link.link, who.link.name, room, "delete")
 
@@ -293,7 +304,7 @@ def _time_zone(name: str | None) -> str | None:
 
 
 def _plannable(room: Room, planned_ns: int | None) -> int | None:
-    if room.state not in {RoomState.DRAFT, RoomState.SCHEDULED}:
+    if room.state not in _NEVER_OPENED:
         raise Conflict(f"This room is {room.state}; its planned start is past.", slug="wrong-state")
     if planned_ns is None and room.state is RoomState.SCHEDULED:
         raise Conflict("This room is scheduled and needs a planned start; give another one.", slug="wrong-state")
@@ -301,7 +312,7 @@ def _plannable(room: Room, planned_ns: int | None) -> int | None:
 
 
 def _recordable(room: Room, *, recorded: bool) -> bool:
-    if room.state not in {RoomState.DRAFT, RoomState.SCHEDULED}:
+    if room.state not in _NEVER_OPENED:
         raise Conflict(
             f"This room is {room.state}; whether it is recorded is settled before its doors open.", slug="wrong-state"
         )

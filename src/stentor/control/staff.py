@@ -19,6 +19,7 @@ from stentor.store.catalogue import AuditEntry, Link, LinkChanges
 from stentor.telemetry import logger
 
 _DAY_S = 86_400
+_MAX_LINKS = 1_000
 
 log = logger("control")
 
@@ -145,6 +146,8 @@ class StaffRules:
     async def make_link(self, who: Staff, room: str, role: Role, name: str) -> Link:
         """Invite somebody."""
         require_manages(who.role, role)
+        if len(await self._catalogue.links(room)) >= _MAX_LINKS:
+            raise Conflict(f"This room has {_MAX_LINKS} links, which is the most.", slug="too-many-links")
         link = self.new_link(room, role, one_line(name, what="the name"))
         await self._catalogue.add_link(link)
         await self._audit(who.link, room, "make-link", link=link.link, role=str(role))

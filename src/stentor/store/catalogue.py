@@ -4,8 +4,8 @@ Promises of every implementation, judged by one suite (tests/ports/test_catalogu
 
 - What a call returned without an error is stored, whatever happens to the process next.
 - Each call is one transaction; readers never see half of one.
-- ``update_room`` with ``expected`` and ``claim_link`` are compare-and-set: of callers at the same time exactly
-  one succeeds, the others get None and nothing has changed.
+- ``update_room`` with ``expected``, ``delete_room`` and ``claim_link`` are compare-and-set: of callers at the
+  same time exactly one succeeds, the others get None or False and nothing has changed.
 - A catalogue that does not answer raises StoreUnavailable; it works again by itself when the database does.
 
 Asked by control and archive alone, never on a listener's way. Times are Unix nanoseconds.
@@ -135,8 +135,8 @@ class Rooms(Protocol):
         """Change a room if it exists and, where given, its state is ``expected``; return it as it is now, or None."""
         ...
 
-    async def delete_room(self, room: str) -> None:
-        """Forget a room with its links, announcements and recording; no error when there is none."""
+    async def delete_room(self, room: str, *, expected: RoomState) -> bool:
+        """Forget a room with its links, announcements and recording if its state is ``expected``; tell whether."""
         ...
 
     async def announce(self, room: str, text: str | None, *, at_ns: int, by: str) -> None:

@@ -92,10 +92,11 @@ class SqlCatalogue:
             row = (await connection.execute(statement)).mappings().first()
         return _room(row) if row else None
 
-    async def delete_room(self, room: str) -> None:
-        """Delete a room; what belongs to it goes by its foreign keys."""
+    async def delete_room(self, room: str, *, expected: RoomState) -> bool:
+        """Delete a room, as compare-and-set; what belongs to it goes by its foreign keys."""
+        statement = delete(ROOMS).where(ROOMS.c.room == room, ROOMS.c.state == str(expected)).returning(ROOMS.c.room)
         async with self._transaction() as connection:
-            await connection.execute(delete(ROOMS).where(ROOMS.c.room == room))
+            return (await connection.execute(statement)).first() is not None
 
     async def announce(self, room: str, text: str | None, *, at_ns: int, by: str) -> None:
         """Record an announcement and make it the room's."""

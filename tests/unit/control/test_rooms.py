@@ -247,15 +247,28 @@ async def test_edit_changes_what_is_given(desk: Desk) -> None:
 
 
 async def test_delete(desk: Desk) -> None:
-    links = await desk.room("demo", "open")
-    refused = await desk.call("DELETE", ROOM, desk.operator)
-    assert refused.status_code == 409
-    assert refused.json()["detail"] == "This room is lobby. End it before you delete it."
-    await change(desk, "end")
+    links = await desk.room()
     assert (await desk.call("DELETE", ROOM, desk.operator)).status_code == 204
     assert await desk.document() is None
     assert (await desk.open(links["host"])).status_code == 401
+    await desk.room("demo", "open", "end")
+    refused = await desk.call("DELETE", ROOM, desk.operator)
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == (
+        "This room is ended: its doors have opened, so its address is its recording's for ever. "
+        "Only rooms that never opened can be deleted."
+    )
+
+
+async def test_delete_and_open_at_once(desk: Desk) -> None:
     await desk.room()
+    async with asyncio.TaskGroup() as group:
+        deleting = group.create_task(desk.call("DELETE", ROOM, desk.operator))
+        opening = group.create_task(change(desk, "open"))
+    gone = deleting.result().status_code == 204
+    assert opening.result()[0] == (404 if gone else 200)
+    assert (await desk.catalogue.room("demo") is None) == gone
+    assert (await desk.document() is None) == gone
 
 
 async def test_announcement_reaches_document_and_origin(desk: Desk) -> None:
