@@ -1,8 +1,8 @@
 """The connection to NATS and its core messages: at most once, now, never waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 
 import nats.errors
 import nats.js.errors
@@ -94,7 +94,7 @@ class NatsCore:
 
     @asynccontextmanager
     async def _subscription(self, subject: str, on_message: Callable[[Msg], Awaitable[None]]) -> AsyncIterator[None]:
-        with _unavailable("subscribe"):
+        with unavailable("subscribe"):
             subscription = await self._nats.subscribe(subject, cb=on_message)
         with suppress(*AWAY):
             await self._nats.flush(timeout=2)
@@ -193,22 +193,13 @@ class NatsCore:
         _connected.set(0)
 
 
-class _unavailable:  # noqa: N801 - reads as a word at its place: ``with _unavailable("subscribe")``
-    """Turns the client's errors into BusUnavailable."""
-
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Raise BusUnavailable in place of a client's error."""
-        if isinstance(error, AWAY):
-            raise BusUnavailable(f"The bus does not answer ({self._doing}: {describe(error)}).") from error
-
-
-unavailable = _unavailable
+@contextmanager
+def unavailable(doing: str) -> Iterator[None]:
+    """Turn the client's errors into BusUnavailable."""
+    try:
+        yield
+    except AWAY as error:
+        raise BusUnavailable(f"The bus does not answer ({doing}: {describe(error)}).") from error
 
 
 def describe(error: BaseException) -> str:

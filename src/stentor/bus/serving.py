@@ -43,7 +43,7 @@ class Requests:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """Cancel what is under way; an error of the body goes on as it is, not as an ExceptionGroup."""
         for task in self._running:

@@ -16,6 +16,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,19 +173,14 @@ class Spool:
         return self.sealed
 
 
-class _locked:  # noqa: N801 - reads as a word at its place: ``with _locked(file)``
-    """Holds the file against the other side: a writer for microseconds, a successor while it seals."""
-
-    def __init__(self, file: int) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        """Wait for the lock."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        """Let go."""
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+@contextmanager
+def _locked(file: int) -> Iterator[None]:
+    """Hold the file against the other side: a writer for microseconds, a successor while it seals."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def spool_path(directory: Path, room: str, epoch: int) -> Path:
