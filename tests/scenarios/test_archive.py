@@ -3,16 +3,11 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from stentor.archive.archive import Archive
 from stentor.archive.verify import verify
-from stentor.bus.memory import MemoryBus
 from stentor.clock import SystemClock, UnixNs
 from stentor.errors import NotFound, StoreUnavailable
 from stentor.media.rendition import RENDITIONS, RenditionName
@@ -21,91 +16,11 @@ from stentor.room.documents import RoomDocument
 from stentor.room.keys import fingerprint
 from stentor.room.states import RoomState
 from stentor.store.objects import ObstoreObjects, open_objects
-from stentor.store.recording import RECORDINGS, RecordingIndex, duration_s, index_path
+from stentor.store.recording import RECORDINGS, duration_s, index_path
+from tests.fakes.buses import nats_case
 from tests.unit.archive import night
-from tests.unit.archive.night import ROOM, Entry
-
-KEY = Ed25519PrivateKey.generate()
-LIMIT_S = 20
-
-
-class Stage:
-    """A bus with a room on it, and control as far as the archive sees it."""
-
-    def __init__(self) -> None:
-        self.bus = MemoryBus(SystemClock())
-        self.document = night.document()
-        self.asked = 0
-        self.published = asyncio.Event()
-        self._fences: dict[int, object] = {}
-
-    async def say(self, state: RoomState, **fields: object) -> None:
-        """Write the room's document, as control does."""
-        self.document = night.document(state, **fields)
-        await self.bus.put("rooms", ROOM, self.document.to_bytes())
-
-    async def log(self, entries: list[Entry]) -> None:
-        """Append to the log, as the room's origins do."""
-        for number, entry in enumerate(entries):
-            if entry.epoch not in self._fences:
-                self._fences[entry.epoch] = await self.bus.claim(ROOM, b"{}")
-            fence = self._fences[entry.epoch]
-            await self.bus.append(fence, entry.subject, f"{id(entries)}.{number}", entry.payload)  # type: ignore[arg-type]
-
-    async def publish(self, _subject: str, question: bytes) -> bytes:
-        """Answer ``control.published``."""
-        assert json.loads(question) == {"room": ROOM}
-        self.asked += 1
-        if self.document.state is RoomState.ENDED:
-            await self.say(RoomState.PUBLISHED, **self.document.model_dump(exclude={"state"}))
-        self.published.set()
-        return b'{"result": {}}'
-
-
-@asynccontextmanager
-async def archive(stage: Stage, objects: ObstoreObjects, folder: Path, grace_s: float = 600) -> AsyncIterator[None]:
-    """Run an archive inside the context, and end it as abruptly as tasks can be ended."""
-    async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as group:
-        at_work = Archive(
-            stage.bus, objects, SystemClock(), KEY, folder / "scratch", grace_s=grace_s, checkpoint_s=0.05
-        )
-        running = group.create_task(at_work.run())
-        yield
-        running.cancel()
-
-
-async def content(objects: ObstoreObjects) -> dict[str, bytes]:
-    return {found.path: await objects.get(found.path) or b"" async for found in objects.list(f"{ROOM}/")}
-
-
-async def index_of(objects: ObstoreObjects) -> RecordingIndex | None:
-    data = await objects.get(index_path(ROOM))
-    return RecordingIndex.model_validate_json(data) if data else None
-
-
-async def until(objects: ObstoreObjects, reached: Callable[[RecordingIndex], bool]) -> RecordingIndex:
-    """Return the index once it says what is waited for."""
-    while True:
-        index = await index_of(objects)
-        if index and reached(index):
-            return index
-        await asyncio.sleep(0.02)
-
-
-async def until_whole(objects: ObstoreObjects) -> RecordingIndex:
-    """Return the index once every recording is ready."""
-    return await until(objects, lambda index: len(index.recordings) == len(RECORDINGS))
-
-
-async def whole_night(folder: Path, objects: ObstoreObjects) -> Stage:
-    stage = Stage()
-    await stage.say(RoomState.LIVE)
-    async with stage.bus.serve("control.published", stage.publish), archive(stage, objects, folder):
-        await stage.log(list(night.night()))
-        await stage.say(RoomState.ENDED, ended_ns=night.ZERO_NS)
-        await stage.published.wait()
-        await until_whole(objects)
-    return stage
+from tests.unit.archive.at_work import KEY, Stage, archive, content, index_of, save, until, until_whole, whole_night
+from tests.unit.archive.night import ROOM
 
 
 @pytest.mark.parametrize("kind", ["directory", "memory"])
@@ -128,15 +43,26 @@ async def test_a_night_becomes_a_recording_that_can_be_proven(tmp_path: Path, ki
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-async def save(replay: Replay, path: str, folder: Path) -> Path:
-    """Fetch what follows ``/r/{room}/`` into a file of the same path."""
-    reply = await replay.reply(ROOM, path, "GET", None)
-    assert reply.status == 200
-    body = reply.body if isinstance(reply.body, bytes) else b"".join([block async for block in reply.body])
-    file = folder / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(body)
-    return file
+async def test_a_real_bus_that_is_killed_in_the_middle_costs_nothing(tmp_path: Path) -> None:
+    objects, entries = open_objects("memory:"), list(night.night())
+    plain = open_objects("memory:")
+    await whole_night(tmp_path, plain)
+    async with nats_case(tmp_path) as case:
+        stage = Stage(case.bus)
+        await stage.say(RoomState.LIVE)
+        async with case.bus.serve("control.published", stage.publish), archive(stage, objects, tmp_path):
+            await stage.log(entries[: len(entries) // 2])
+            await until(objects, lambda index: bool(index.renditions))
+            await case.away()
+            await case.back()
+            await stage.log(entries[len(entries) // 2 :])
+            await stage.say(RoomState.ENDED, ended_ns=night.ZERO_NS)
+            await stage.published.wait()
+            await until_whole(objects)
+    expected = await content(plain)
+    made = await content(objects)
+    assert made.keys() == expected.keys()
+    assert {path for path in made if made[path] != expected[path]} <= {index_path(ROOM)}
 
 
 def ffprobe(playlist: Path) -> "subprocess.CompletedProcess[bytes]":
@@ -284,6 +210,16 @@ async def test_a_room_that_never_started_is_published_without_a_recording(tmp_pa
         await until(objects, lambda index: bool(index.complete))
     assert set(await content(objects)) == {index_path(ROOM)}
     assert await Replay(objects, SystemClock()).summary(ROOM) is None
+
+
+async def test_a_log_in_which_nobody_said_the_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stentor.archive.room.QUIET_WITHOUT_ORIGIN_S", 0.3)
+    objects, stage = open_objects("memory:"), Stage()
+    await stage.say(RoomState.ENDED, ended_ns=night.ZERO_NS)
+    await stage.log(list(night.night())[:-1])
+    async with stage.bus.serve("control.published", stage.publish), archive(stage, objects, tmp_path):
+        index = await until_whole(objects)
+    assert index.end_step == night.END
 
 
 async def test_control_away_is_asked_again(tmp_path: Path) -> None:

@@ -226,15 +226,16 @@ class RoomArchive:
         log.info("room_sealed", room=self._room, unlinked=sum(r.unlinked for r in self._index.renditions.values()))
 
     async def _ask_to_publish(self) -> None:
-        """Ask control until it answers."""
+        """Ask control until it agrees."""
         wait_s = RETRY_S
         while self.document.state is not RoomState.PUBLISHED:
             try:
                 question = json.dumps({"room": self._room}).encode()
                 reply = await self._means.bus.request("control.published", question, timeout_s=ASK_TIMEOUT_S)
-                problem = json.loads(reply or b"{}").get("problem")
-                if not problem or problem.get("status", 500) < 500:
+                problem = json.loads(reply).get("problem")
+                if not problem:
                     return
+                log.warning("publish_refused", room=self._room, reason=problem.get("detail"))
             except (Unavailable, ValueError) as error:
                 log.info("publish_waits_for_control", room=self._room, reason=str(error))
             await self._means.clock.sleep(wait_s)
