@@ -107,7 +107,10 @@ async def _bus(settings: Settings, clock: Clock, role: str, name: str) -> AsyncI
     from stentor.bus.nats import NatsBus
 
     servers = settings.nats_url.split(",")
-    credentials = {"user": settings.nats_user, "password": settings.nats_password} if settings.nats_user else None
+    password = settings.nats_password
+    credentials = {"token": password} if password else {}
+    if settings.nats_user:
+        credentials = {"user": settings.nats_user, "password": password}
     async with AsyncExitStack() as stack:
         bus: NatsBus | None = None
         while bus is None:

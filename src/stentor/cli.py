@@ -163,6 +163,10 @@ def demo(settings: Settings) -> None:
     """Run everything, with a room in which two people talk, and print the links to it."""
     from stentor.app import run_demo
 
+    if "log_level" not in settings.model_fields_set:
+        # A newcomer looks for the links, not for requests; what goes wrong is still said.
+        settings = settings.model_copy(update={"log_level": "warning"})
+        configure(settings.log_level, settings.log_format)
     _serve(settings, run_demo)
 
 

@@ -71,11 +71,6 @@ class Settings(BaseSettings):
     tls_key: File = Field(
         None, description="PEM file with the certificate's private key.", json_schema_extra=_extra(PLACES)
     )
-    hold_sound: File = Field(
-        None,
-        description="Sound file that listeners hear before the start and on hold, in a loop; default: a soft chord.",
-        json_schema_extra=_extra(PLACES),
-    )
     audience_host: str = Field(
         "0.0.0.0",  # noqa: S104 - the audience is meant to come from everywhere
         description="Address on which the audience port listens; :: for IPv6 and IPv4.",
@@ -158,7 +153,7 @@ class Settings(BaseSettings):
     nats_password: str = Field(
         "",
         repr=False,
-        description="Password on these NATS servers (environment or file only).",
+        description="Password, or token where no user is set, on these NATS servers (environment or file only).",
         json_schema_extra=_extra(BACKENDS, secret=True),
     )
     nats_server: File = Field(
@@ -191,7 +186,7 @@ class Settings(BaseSettings):
         "auto", description="auto: for people on a terminal, JSON lines elsewhere.", json_schema_extra=_extra(LOGS)
     )
 
-    @field_validator("data_dir", "tls_cert", "tls_key", "hold_sound", "nats_server")
+    @field_validator("data_dir", "tls_cert", "tls_key", "nats_server")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps links

@@ -21,9 +21,9 @@ PROCESS_VARIABLE = "STENTOR_PROCESS"
 _MAX_RUN_DIR_BYTES = 80
 # Together with the bus (0.7 s) these stay below five seconds: edges, then origin, then archive and control.
 _EDGE_GRACE_S = 0.8
-_ORIGIN_GRACE_S = 2.4
-_ARCHIVE_GRACE_S = 0.7
-_CONTROL_GRACE_S = 0.7
+_ORIGIN_GRACE_S = 1.9
+_ARCHIVE_GRACE_S = 1.2
+_CONTROL_GRACE_S = 1.2
 
 
 @contextmanager

@@ -80,14 +80,19 @@ async def private_endpoint(answer: Answer, *, path: Path | None, host: str, port
 
     Raises ConfigError when the address is taken.
     """
+    serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - the server runs each connection in a task
+        serving.add(task)
         try:
             with suppress(TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 async with asyncio.timeout(_DEADLINE_S):
                     await _serve_one(reader, writer, answer)
         finally:
-            writer.close()
+            writer.transport.abort()
+            serving.discard(task)
 
     try:
         if path is not None:
@@ -101,7 +106,13 @@ async def private_endpoint(answer: Answer, *, path: Path | None, host: str, port
             "Choose another --private-port."
         ) from error
     async with server:
-        yield 0 if path is not None else int(server.sockets[0].getsockname()[1])
+        try:
+            yield 0 if path is not None else int(server.sockets[0].getsockname()[1])
+        finally:
+            for task in serving:
+                task.cancel()
+            if serving:
+                await asyncio.wait(serving)
 
 
 def _unix_listener(path: Path) -> socket.socket:
@@ -128,6 +139,8 @@ async def _serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
         + page.body
     )
     await writer.drain()
+    writer.close()
+    await writer.wait_closed()
 
 
 async def ask(socket_path: Path, target: str, *, timeout_s: float = 1.0) -> tuple[int, bytes]:

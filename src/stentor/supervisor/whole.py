@@ -38,17 +38,19 @@ async def run_serve(settings: Settings, ready: Ready, beside: Beside | None = No
         endpoint = private_endpoint(supervisor.answer, path=None, host=held.private_host, port=held.private_port)
         async with endpoint as private_port, asyncio.TaskGroup() as group:
             held = held.model_copy(update={"private_port": private_port})
-            tasks: list[asyncio.Task[None]] = []
+
+            async def until_stopped(work: Coroutine[object, object, None]) -> None:
+                task = group.create_task(work)
+                await stop.wait()
+                task.cancel()
 
             def on_ready() -> None:
                 _write_addresses(held)
                 ready(held, _take_first_link(held))
                 if beside is not None:
-                    tasks.append(group.create_task(beside(held)))
+                    group.create_task(until_stopped(beside(held)))
 
             await supervisor.run(stop, on_ready)
-            for task in tasks:
-                task.cancel()
 
 
 def _stop_then_kill(stop: asyncio.Event, kill: Callable[[], None]) -> None:
