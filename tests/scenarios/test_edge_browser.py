@@ -128,3 +128,35 @@ async def test_a_takeover_and_the_end_reach_the_page(room: WavRoom, page: Page) 
     async with asyncio.timeout(15):
         await page.wait_for_function("() => heard.closed === 1000")
     assert (await page.evaluate("heard.state"))["state"] == "ended"
+
+
+HLS_JS = Path(__file__).parents[2] / "web/node_modules/hls.js/dist/hls.min.js"
+PLAYER_JS = """
+const audio = new Audio(), hls = new Hls({lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.1});
+window.heard = {fatal: [], paused: () => audio.paused, at: () => audio.currentTime, latency: () => hls.latency};
+hls.on(Hls.Events.ERROR, (_, said) => { if (said.fatal) heard.fatal.push(said.details); });
+hls.loadSource(location.pathname + "/" + (new URLSearchParams(location.search).get("playlist")));
+hls.attachMedia(audio);
+audio.play();
+"""
+
+
+@pytest.mark.parametrize("playlist", ["live.m3u8", "live-opus.m3u8"])
+async def test_hls_js_plays_in_parts_and_goes_on_through_a_takeover(page: Page, tmp_path: Path, playlist: str) -> None:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text(
+        "<!doctype html><script src=/assets/h.js></script><script src=/assets/l.js></script>"
+    )
+    (tmp_path / "assets" / "h.js").write_bytes(HLS_JS.read_bytes())
+    (tmp_path / "assets" / "l.js").write_text(PLAYER_JS)
+    async with wav_room(pages=tmp_path) as room:
+        await page.goto(f"{room.url}?playlist={playlist}")
+        await page.wait_for_function("() => heard.at() > 0 && heard.latency() < 3.8", timeout=30_000)
+        await room.kill_origin()
+        new = room.start_origin()
+        await room.until(lambda: len(new.published) > 3 * 16, "the new origin has put out 16 steps")
+        at = await page.evaluate("heard.at()")
+        await page.wait_for_function("at => heard.at() > at + 4", arg=at, timeout=30_000)
+        assert await page.evaluate("heard.fatal") == []
+        assert await page.evaluate("heard.paused()") is False
+        assert room.edge.rooms.get("demo").by_transport()["hls"] == 1
