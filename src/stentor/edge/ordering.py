@@ -50,11 +50,6 @@ class Ordering:
         return self._run()
 
     @property
-    def begun(self) -> bool:
-        """Tell whether anything may go out yet."""
-        return self._begun
-
-    @property
     def gap(self) -> tuple[Step, Step] | None:
         """Return (last step given out, first step that waits behind the hole), or None when nothing is missing."""
         if not self._begun or not self._waiting or self.step < 0:

@@ -54,7 +54,6 @@ class Relay:
         self.room = room
         self.rendition = rendition
         self.outputs = tuple(outputs)
-        self.caught_up = False
         self.finished = False
         self._bus = bus
         self._clock = clock
@@ -142,7 +141,6 @@ class Relay:
         self._give_out(self._ordering.begin())
         while self._ordering.gap is not None:
             await self._fill()
-        self.caught_up = True
         for output in self.outputs:
             output.ready()
 

@@ -184,8 +184,9 @@ class Routes:
     async def _ask_replay(
         self, replay: ReplayDesk, connection: Connection, request: Request, name: str, rest: str
     ) -> None:
+        range_header = request.headers.get("range")
         try:
-            reply = await replay.reply(name, rest, request.method, request.headers.get("range"))
+            reply = await replay.reply(name, rest, request.method, range_header)
             connection.respond(_relayed(reply.status, reply.headers, reply.body))
         except StentorError as error:
             connection.respond(problem(error))

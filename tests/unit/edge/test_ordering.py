@@ -86,7 +86,7 @@ def test_steps_grow_and_epochs_never_fall(chunks: list[Chunk], skips: list[bool]
         out += ordering.offer(each)
         if index == start:
             out += ordering.begin()
-        if ordering.begun and index < len(skips) and skips[index]:
+        if ordering._begun and index < len(skips) and skips[index]:
             out += ordering.skip()
     steps = [each.step for each in out]
     assert steps == sorted(set(steps))
