@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stentor.bus.memory import MemoryBus
-from stentor.bus.port import live_stage_subject
+from stentor.bus.port import Bus, live_stage_subject
 from stentor.clock import Clock
 from stentor.control.server import Control
 from stentor.control.settings import ControlKeys, ControlSettings
@@ -107,10 +107,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def staff_desk(clock: Clock, database: str, folder: Path) -> AsyncIterator[Desk]:
-    """Run control's tasks and yield a desk with an operator's session."""
+async def staff_desk(clock: Clock, database: str, folder: Path, real_bus: Bus | None = None) -> AsyncIterator[Desk]:
+    """Run control's tasks over a memory bus (or a real one) and yield a desk with an operator's session."""
     catalogue = SqlCatalogue(database)
-    bus = MemoryBus(clock)
+    bus = cast("MemoryBus", real_bus) if real_bus else MemoryBus(clock)
     keys = ControlKeys(Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate())
     settings = ControlSettings("https://audience.example", STAFF_URL, web_dist=folder / "dist", origin_timeout_s=0.2)
     control = Control(bus=bus, catalogue=catalogue, clock=clock, keys=keys, settings=settings)
@@ -127,7 +127,7 @@ async def staff_desk(clock: Clock, database: str, folder: Path) -> AsyncIterator
 
 
 @asynccontextmanager
-async def running_origin(bus: MemoryBus, room: str = "demo") -> AsyncIterator[FakeOrigin]:
+async def running_origin(bus: Bus, room: str = "demo") -> AsyncIterator[FakeOrigin]:
     """Answer for a room inside the context."""
     origin = FakeOrigin()
     async with AsyncExitStack() as stack:

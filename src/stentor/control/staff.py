@@ -20,6 +20,8 @@ from stentor.telemetry import logger
 
 _DAY_S = 86_400
 _MAX_LINKS = 1_000
+_ENCODER = "encoder"
+"""Device and session of a link whose token is used itself; no browser's hash looks like it."""
 
 log = logger("control")
 
@@ -96,6 +98,13 @@ class StaffRules:
         self._hub.end_sessions(claimed, but=session, replaced=True)
         self._tell_link(claimed)
         return claimed
+
+    async def claim_for_encoder(self, who: Staff) -> None:
+        """Bind a link whose own token speaks (OBS, ffmpeg) like a browser would: first come, and moved by the host.
+
+        Raises Conflict ``link-in-use`` when a browser has it.
+        """
+        await self._claim(who.link, _ENCODER, _ENCODER)
 
     async def authenticate(self, token: str, *, or_link: bool = False) -> Staff:
         """Return whose session a token is; with ``or_link`` a link's own token counts too (for WHIP clients)."""

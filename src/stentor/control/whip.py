@@ -108,6 +108,8 @@ async def _offer(rules: Rules, who: Staff, room: str, request: Request) -> tuple
             slug="room-not-open",
             state=str(stored.state),
         )
+    if who.session is None:
+        await rules.staff.claim_for_encoder(who)
     message = Offer(person=who.person, name=who.link.name, role=who.role, sdp=sdp)
     try:
         answered = Answered.model_validate(await rules.parts.origins.ask(room, "offer", message))

@@ -32,13 +32,29 @@ async def test_offer_is_answered_by_the_origin(desk: Desk) -> None:
 
 
 async def test_links_own_token_is_a_bearer_for_encoders(desk: Desk) -> None:
-    _, link = await speaker(desk, "open")
-    token = link.partition("#t=")[2]
+    links = await desk.room("demo", "open")
+    token = links["speaker"].partition("#t=")[2]
     async with running_origin(desk.bus):
-        answer = await desk.call("POST", WHIP, token, content=OFFER, headers=SDP)
-        assert answer.status_code == 201
-        assert (await desk.call("DELETE", answer.headers["location"], token)).status_code == 200
+        answers = [await desk.call("POST", WHIP, token, content=OFFER, headers=SDP) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert (await desk.call("DELETE", answers[1].headers["location"], token)).status_code == 200
     assert (await desk.call("GET", "/api/v1/me", token)).status_code == 401
+
+
+async def test_encoder_and_browser_cannot_share_a_link_behind_the_hosts_back(desk: Desk) -> None:
+    links = await desk.room("demo", "open")
+    token = links["speaker"].partition("#t=")[2]
+    async with running_origin(desk.bus):
+        assert (await desk.call("POST", WHIP, token, content=OFFER, headers=SDP)).status_code == 201
+        refused = await desk.open(links["speaker"])
+        assert refused.status_code == 409
+        listed = (await desk.ok("GET", "/api/v1/rooms/demo/links", desk.operator))["links"]
+        (asked,) = [link["link"] for link in listed if link["state"] == "asked"]
+        await desk.ok("POST", f"/api/v1/rooms/demo/links/{asked}/move", desk.operator)
+        assert await desk.session(links["speaker"])
+        encoder = await desk.call("POST", WHIP, token, content=OFFER, headers=SDP)
+        assert encoder.status_code == 409
+        assert encoder.json()["type"] == "urn:stentor:problem:link-in-use"
 
 
 async def test_authentication_comes_before_everything_else(desk: Desk) -> None:
