@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import MutableMapping
 from enum import StrEnum
-from typing import TextIO, cast
+from typing import cast
 from weakref import WeakSet
 
 import structlog
@@ -97,7 +97,7 @@ class _Bridge(logging.Handler):
 
 
 def _stderr(*_names: object) -> structlog.WriteLogger:
-    return structlog.WriteLogger(cast("TextIO", sys.stderr))
+    return structlog.WriteLogger(sys.stderr)
 
 
 def configure(level: str = "info", log_format: str = LogFormat.AUTO, *, process: str | None = None) -> None:
