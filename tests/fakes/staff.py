@@ -112,7 +112,7 @@ async def staff_desk(clock: Clock, database: str, folder: Path, real_bus: Bus | 
     catalogue = SqlCatalogue(database)
     bus = cast("MemoryBus", real_bus) if real_bus else MemoryBus(clock)
     keys = ControlKeys(Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate())
-    settings = ControlSettings("https://audience.example", STAFF_URL, web_dist=folder / "dist", origin_timeout_s=0.2)
+    settings = ControlSettings("https://audience.example", STAFF_URL, web_dist=folder / "dist", origin_timeout_s=5.0)
     control = Control(bus=bus, catalogue=catalogue, clock=clock, keys=keys, settings=settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(catalogue.close)
