@@ -19,11 +19,11 @@ from stentor.supervisor.spawn import stentor_command
 PROCESS_VARIABLE = "STENTOR_PROCESS"
 # Unix socket paths hold 107 bytes; the longest name of ours needs 24.
 _MAX_RUN_DIR_BYTES = 80
-# Together with the bus (0.7 s) these stay below five seconds: edges, then origin, then archive and control.
-_EDGE_GRACE_S = 0.8
-_ORIGIN_GRACE_S = 1.9
-_ARCHIVE_GRACE_S = 1.2
-_CONTROL_GRACE_S = 1.2
+# Together with the bus (0.6 s) these stay below five seconds: edges, then origin, then archive and control.
+_EDGE_GRACE_S = 0.7
+_ORIGIN_GRACE_S = 1.7
+_ARCHIVE_GRACE_S = 1.1
+_CONTROL_GRACE_S = 1.1
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from stentor.supervisor.child import Spec
 from stentor.telemetry import logger
 
 ROLES = ("control", "origin", "edge", "archive")
-_GRACE_S = 0.7
+_GRACE_S = 0.6
 # An edge reads everything and says only how many listen; it is the process that strangers talk to.
 _EDGE_MAY_NOT = (
     "room.>",
