@@ -29,6 +29,12 @@ export class Store<T> {
 
 export function useStore<T>(store: Store<T>): T {
   const [, redraw] = useState(0);
-  useEffect(() => store.watch(() => redraw((n) => n + 1)), [store]);
-  return store.get();
+  const shown = store.get();
+  useEffect(() => {
+    const stop = store.watch(() => redraw((n) => n + 1));
+    // It may have changed between drawing and watching.
+    if (!Object.is(store.get(), shown)) redraw((n) => n + 1);
+    return stop;
+  }, [store]);
+  return shown;
 }

@@ -105,7 +105,9 @@ function Details({ state, room }: { state: PlayerState; room: RoomView }) {
         <Figure name={t("player.buffer")} value={seconds(state.bufferedS)} testid="buffered" />
         <Figure name={t("player.stalls")} value={number(state.stalls)} testid="stalls" />
       </dl>
-      <h3>{t("player.other")}</h3>
+      <p>
+        <b>{t("player.other")}</b>
+      </p>
       <p class="hint">{t("player.other.text")}</p>
       <p class="row">
         <a href={room.streams.listen.mp3}>{t("player.other.mp3")}</a>

@@ -8,7 +8,11 @@ export function StageCard({ people }: { people: Person[] }) {
   return (
     <section class="card" aria-labelledby="stage-title">
       <h2 id="stage-title">{t("room.stage")}</h2>
-      {people.length === 0 && <p class="hint">{t("room.stage.empty")}</p>}
+      {people.length === 0 && (
+        <p class="hint" data-testid="stage-empty">
+          {t("room.stage.empty")}
+        </p>
+      )}
       <ul class="stage" data-testid="stage">
         {people.map((person) => (
           <li key={person.person} data-testid="person" data-speaking={person.speaking} data-muted={person.muted}>
