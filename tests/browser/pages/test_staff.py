@@ -1,0 +1,295 @@
+"""The speaker's, host's and operator's pages."""
+
+import re
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.browser.pages.conftest import Mock, Opener
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+DESK = {"width": 1280, "height": 900}
+
+# The other end of the speaker's connection, in the same page.
+FAR_END = """async ([sdp, reachable]) => {
+  const far = (window.far = new RTCPeerConnection());
+  const context = new AudioContext();
+  const tone = context.createOscillator();
+  const out = context.createMediaStreamDestination();
+  tone.connect(out);
+  tone.start();
+  await far.setRemoteDescription({ type: "offer", sdp });
+  far.addTrack(out.stream.getAudioTracks()[0], out.stream);
+  await far.setLocalDescription(await far.createAnswer());
+  while (reachable && far.iceGatheringState !== "complete") await new Promise((done) => setTimeout(done, 20));
+  const answer = far.localDescription.sdp;
+  return reachable ? answer : answer.replace(/a=candidate:.*\\r\\n/g, "");
+}"""
+
+
+async def answer_whip(page: Page, *, reachable: bool = True) -> list[str]:
+    """Answer the page's WHIP offers; return the list that their methods are written to."""
+    seen: list[str] = []
+
+    async def answer(route: Route) -> None:
+        seen.append(route.request.method)
+        if route.request.method == "DELETE":
+            await route.fulfill(status=200)
+            return
+        sdp = await page.evaluate(FAR_END, [route.request.post_data, reachable])
+        await route.fulfill(
+            status=201, body=sdp, headers={"Location": "/r/live/whip/x", "Content-Type": "application/sdp"}
+        )
+
+    await page.route(re.compile(r"/whip(/|$)"), answer)
+    return seen
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/#t=operator",
+        "/r/live#t=host",
+        "/r/lobby#t=host",
+        "/r/live#t=moderator",
+        "/r/held#t=speaker",
+        "/r/published#t=host",
+        "/r/live",
+        "/r/live#t=used",
+        "/r/live#t=nonsense",
+    ],
+)
+async def test_every_page_is_accessible_and_fits_a_small_phone(
+    mock: Mock, open_page: Opener, address: str, language: str
+) -> None:
+    for scheme in ("light", "dark"):
+        tab = await open_page(
+            mock.staff + address, locale=language, color_scheme=scheme, viewport={"width": 320, "height": 640}
+        )
+        await tab.page.wait_for_selector("h1")
+        for summary in await tab.page.query_selector_all("summary"):
+            await summary.click()
+        assert await tab.axe() == []
+        assert await tab.page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/r/live", "This page opens by a link"),
+        ("/r/live#t=nonsense", "Ask a host of the room for a new one"),
+        ("/r/live#t=used", "can move it here with one tap"),
+    ],
+)
+async def test_who_is_not_let_in_is_told_what_to_do(mock: Mock, open_page: Opener, address: str, said: str) -> None:
+    tab = await open_page(mock.staff + address)
+    await expect(tab.page.locator("main")).to_contain_text(said)
+
+
+async def test_token_leaves_the_address_bar_and_survives_a_reload(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=speaker")
+    await expect(tab.page.get_by_test_id("role")).to_have_text("Speaker")
+    assert tab.page.url == f"{mock.staff}/r/live"
+    await tab.page.reload()
+    await expect(tab.page.get_by_test_id("role")).to_have_text("Speaker")
+
+
+async def test_start_names_who_is_not_ready_and_asks_again(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/lobby#t=host", viewport=DESK)
+    await tab.page.get_by_test_id("do-start").click()
+    dialog = tab.page.get_by_test_id("not-ready")
+    await expect(dialog).to_contain_text("Jonas Weber: not heard yet")
+    assert await tab.axe() == []
+    await tab.page.get_by_test_id("not-ready-wait").click()
+    await expect(tab.page.get_by_test_id("room-state")).to_have_attribute("data-state", "lobby")
+    await tab.page.get_by_test_id("do-start").click()
+    await tab.page.get_by_test_id("start-anyway").click()
+    await expect(tab.page.get_by_test_id("room-state")).to_have_attribute("data-state", "live")
+    await expect(tab.page.get_by_test_id("recording")).to_have_attribute("data-on", "true")
+
+
+async def test_hold_resume_and_an_end_that_asks(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
+    state = tab.page.get_by_test_id("room-state")
+    await tab.page.get_by_test_id("do-hold").click()
+    await expect(state).to_have_attribute("data-state", "held")
+    await tab.page.get_by_test_id("do-resume").click()
+    await expect(state).to_have_attribute("data-state", "live")
+    await tab.page.get_by_test_id("do-end").click()
+    await expect(tab.page.get_by_test_id("end-dialog")).to_contain_text("cannot be started again")
+    await tab.page.get_by_test_id("end-confirm").click()
+    await expect(state).to_have_attribute("data-state", "ended")
+
+
+async def test_the_slower_of_two_hosts_is_told(mock: Mock, open_page: Opener) -> None:
+    one = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
+    await expect(one.page.get_by_test_id("do-hold")).to_be_visible()
+    # The other host's click has arrived at the server, and its event is still on its way.
+    problem = {
+        "type": "urn:stentor:problem:wrong-state",
+        "status": 409,
+        "detail": "This room is held.",
+        "state": "held",
+    }
+    await one.page.route("**/hold", lambda route: route.fulfill(status=409, json=problem))
+    await one.page.get_by_test_id("do-hold").click()
+    await expect(one.page.get_by_test_id("show-problem")).to_contain_text(
+        "Someone else was faster: the room is now “On hold”"
+    )
+
+
+async def test_host_mutes_and_removes(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
+    await tab.page.get_by_role("button", name="Mute Jonas Weber").click()
+    row = tab.page.locator("[data-testid=roster-person][data-name='Jonas Weber']")
+    await expect(row).to_have_attribute("data-muted", "host")
+    await tab.page.get_by_role("button", name="Remove Jonas Weber").click()
+    await tab.page.get_by_test_id("remove-confirm").click()
+    await expect(row).to_have_count(0)
+
+
+async def test_links_are_made_moved_and_revoked(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
+    await tab.page.get_by_test_id("link-name").fill("Mira")
+    await tab.page.get_by_test_id("link-create").click()
+    await expect(tab.page.get_by_test_id("new-link")).to_contain_text("#t=speaker")
+    await tab.page.get_by_test_id("link-move").click()
+    await expect(tab.page.locator("[data-testid=link][data-state=asked]")).to_have_count(0)
+    await tab.page.get_by_role("button", name="Revoke the link of Sam").click()
+    await expect(tab.page.locator("[data-testid=link][data-name=Sam]")).to_have_count(0)
+
+
+async def test_announcement_goes_up_and_comes_down(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=moderator", viewport=DESK)
+    await tab.page.get_by_test_id("announce-text").fill("Back at <b>nine</b>")
+    await tab.page.get_by_test_id("announce-send").click()
+    await expect(tab.page.get_by_test_id("announcement")).to_contain_text("Back at <b>nine</b>")
+    await tab.page.get_by_test_id("announce-clear").click()
+    await expect(tab.page.get_by_test_id("announcement")).to_have_count(0)
+
+
+async def test_silence_on_air_raises_the_alarm(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
+    await expect(tab.page.get_by_test_id("room-state")).to_be_visible()
+    await mock.turn("stage/live", silent_s=4.9)
+    await expect(tab.page.get_by_test_id("alarm")).to_have_count(0)
+    await mock.turn("stage/live", silent_s=5.2)
+    await expect(tab.page.get_by_role("alert").filter(has_text="Nobody is heard")).to_be_visible()
+    assert await tab.axe() == []
+    await mock.turn("stage/live", silent_s=0)
+    await expect(tab.page.get_by_test_id("alarm")).to_have_count(0)
+
+
+async def test_operator_creates_a_room_and_gets_its_links(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/#t=operator", viewport=DESK)
+    await tab.page.get_by_test_id("form-title").fill("An evening")
+    await tab.page.get_by_test_id("form-room").fill("evening")
+    await tab.page.get_by_test_id("form-start").fill("2030-07-01T20:00")
+    await tab.page.get_by_test_id("form-zone").select_option("Asia/Beirut")
+    await tab.page.get_by_test_id("form-submit").click()
+    await expect(tab.page.get_by_test_id("created-host")).to_contain_text("/r/evening#t=host")
+    state = await mock.client.get(f"{mock.audience}/r/evening/state.json")
+    assert state.json()["planned_start"] == "2030-07-01T17:00:00.000Z"
+
+
+async def test_speaker_goes_on_air_is_muted_and_leaves(mock: Mock, open_page: Opener) -> None:
+    await mock.turn("room/live", state="lobby")
+    await mock.turn("stage/live", on_air=False)
+    tab = await open_page(f"{mock.staff}/r/live#t=speaker")
+    page = tab.page
+    asked = await answer_whip(page)
+    air = page.get_by_test_id("air")
+    await expect(air).to_have_text(re.compile("NOT ON STAGE"))
+    await page.get_by_test_id("join").click()
+    await expect(air).to_have_attribute("data-air", "off", timeout=15_000)
+    await expect(air).to_contain_text("OFF AIR")
+    await mock.turn("room/live", state="live")
+    await mock.turn("stage/live", on_air=True)
+    await expect(air).to_have_attribute("data-air", "on")
+    await expect(page).to_have_title(re.compile("ON AIR"))
+    assert "on-air" in (await page.locator("link[rel=icon]").get_attribute("href") or "")
+    assert await tab.axe() == []
+    person = {
+        "person": "p-speaker",
+        "name": "Jonas",
+        "role": "speaker",
+        "connected": True,
+        "speaking": False,
+        "heard": True,
+    }
+    await mock.turn("stage/live", people=[person | {"muted_by": "host", "level_dbfs": -60}])
+    await expect(page.get_by_test_id("muted")).to_contain_text("Only a host can unmute you")
+    await expect(page.get_by_test_id("self-mute")).to_be_disabled()
+    assert await tab.axe() == []
+    # Another origin takes the room: the page comes back by itself.
+    await mock.turn("stage/live", epoch=4)
+    await expect(page.get_by_test_id("speaker")).to_have_attribute("data-returns", "1", timeout=15_000)
+    # The far end falls silent: the same.
+    await page.evaluate("window.far.close()")
+    await expect(page.get_by_test_id("speaker")).to_have_attribute("data-returns", "2", timeout=15_000)
+    await page.get_by_test_id("leave").click()
+    await expect(air).to_have_attribute("data-air", "away")
+    assert asked.count("POST") == 3
+    assert asked.count("DELETE") == 3
+
+
+async def test_blocked_udp_gets_a_sentence(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=speaker")
+    await answer_whip(tab.page, reachable=False)
+    await tab.page.evaluate("window.RTCPeerConnection.prototype.addIceCandidate = async () => {}")
+    await tab.page.get_by_test_id("join").click()
+    await tab.page.evaluate("new Promise((done) => setTimeout(done, 300)).then(() => window.far.close())")
+    await expect(tab.page.get_by_test_id("speaker-trouble")).to_contain_text("blocks UDP", timeout=30_000)
+
+
+async def test_stage_that_does_not_answer_gets_a_sentence(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=speaker")
+    await tab.page.get_by_test_id("join").click()
+    await expect(tab.page.get_by_test_id("speaker-trouble")).to_contain_text("keeps trying by itself")
+
+
+async def test_who_loses_the_link_to_another_device_is_told(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=speaker")
+    await expect(tab.page.get_by_test_id("air")).to_be_visible()
+    await mock.turn("event/live/session", replaced=True)
+    await expect(tab.page.get_by_test_id("session-replaced")).to_contain_text("from another device now")
+
+
+def refusal(name: str) -> str:
+    """Return a script that makes the microphone fail in one way."""
+    return f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{name}'); }}"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("Object.defineProperty(window, 'isSecureContext', {value: false})", "This page is not secure"),
+        ("delete window.RTCPeerConnection", "has no WebRTC"),
+        (refusal("NotFoundError"), "No microphone was found"),
+        (refusal("NotAllowedError"), "does not let this page use the microphone"),
+        (refusal("NotReadableError"), "Another program is using the microphone"),
+    ],
+)
+async def test_a_microphone_that_is_not_there_gets_a_sentence(
+    mock: Mock, open_page: Opener, script: str, said: str
+) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=speaker", script=script)
+    allow = tab.page.get_by_test_id("mic-allow")
+    await expect(tab.page.get_by_test_id("mic")).to_be_visible()
+    if await allow.count():
+        await allow.click()
+    await expect(tab.page.get_by_test_id("mic-trouble")).to_contain_text(said)
+    assert await tab.axe() == []
+
+
+async def test_one_hears_oneself_before_joining(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/lobby#t=speaker")
+    await tab.page.get_by_test_id("mic-allow").click()
+    await expect(tab.page.get_by_test_id("mic-pick")).to_be_visible()
+    await tab.page.get_by_test_id("stage-check").click()
+    status = tab.page.get_by_test_id("stage-check-status")
+    await expect(status).to_have_attribute("data-status", "recording")
+    await expect(status).to_have_attribute("data-status", "playing", timeout=10_000)
+    await expect(status).to_have_attribute("data-status", "idle", timeout=10_000)
