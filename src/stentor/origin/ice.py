@@ -165,6 +165,31 @@ class IceConnection(Connection):
         else:
             drop("candidates_full")
 
+    async def connect(self) -> None:  # type: ignore[explicit-override]  # from Python 3.12
+        """Return once a pair is nominated, and go on checking the others.
+
+        aioice gives the others up. But the peer may send on any pair that has succeeded for it, and may nominate
+        another later; what it sends there would never pass the guard.
+        """
+        await super().connect()
+        for pair in list(self._check_list):
+            if pair.state not in (CandidatePair.State.SUCCEEDED, CandidatePair.State.FAILED):
+                self._check_again(pair)
+
+    def check_complete(self, pair: CandidatePair) -> None:  # type: ignore[explicit-override]  # from Python 3.12
+        """Follow the end of a check; pairs that the peer has nominated stay, whichever was first."""
+        before = list(self._check_list)
+        super().check_complete(pair)
+        for other in before:
+            if other.remote_nominated and other not in self._check_list:
+                self._check_list.append(other)
+                self._check_again(other)
+
+    def _check_again(self, pair: CandidatePair) -> None:
+        pair.task = None  # cancelled by aioice
+        self.check_state(pair, CandidatePair.State.WAITING)
+        self.check_start_task(pair)
+
     def check_state(self, pair: CandidatePair, state: CandidatePair.State) -> None:  # type: ignore[explicit-override]  # from Python 3.12
         """Follow a pair's state."""
         super().check_state(pair, state)

@@ -27,6 +27,9 @@ def parameters(function) -> list[str]:
         (Connection.request_received, ["self", "message", "addr", "protocol"]),
         (Connection.check_incoming, ["self", "message", "addr", "protocol"]),
         (Connection.check_state, ["self", "pair", "state"]),
+        (Connection.check_complete, ["self", "pair"]),
+        (Connection.check_start_task, ["self", "pair"]),
+        (Connection.connect, ["self"]),
         (Connection.data_received, ["self", "data", "component"]),
         (Connection._add_remote_candidate, ["self", "remote_candidate", "network_host"]),
         (Connection.get_component_candidates, ["self", "component", "addresses", "timeout"]),
@@ -83,6 +86,17 @@ async def test_connecting_waits_for_a_peer_that_has_no_candidates_until_it_is_cl
     await agent.close()
     with pytest.raises(ConnectionError):
         await connecting
+
+
+async def test_a_pair_has_a_state_a_task_and_the_peers_nomination():
+    agent = Connection(ice_controlling=False)
+    protocol = ice.StunProtocol(agent)
+    pair = ice.CandidatePair(protocol, Candidate("1", 1, "udp", 1, "192.0.2.1", 5_000, "host"))
+    assert pair.task is None
+    assert pair.remote_nominated is False
+    assert pair.state is ice.CandidatePair.State.FROZEN
+    assert pair.remote_addr == ("192.0.2.1", 5_000)
+    await agent.close()
 
 
 async def test_a_protocol_needs_a_transport_and_to_be_told_that_it_is_lost():
