@@ -1,14 +1,14 @@
 """The error tree, split by what the caller can do about it.
 
-    StentorError
-    ├── RequestError        change the request: carries an HTTP status and a slug (RFC 9457)
-    │   ├── BadRequest 400 · Unauthenticated 401 · Forbidden 403 · NotFound 404
-    │   └── Conflict 409 · TooLarge 413 · Unsupported 415 · NotAcceptable 406
-    ├── Unavailable 503     try again: the bus, a store or an origin is away
-    │   └── BusUnavailable · StoreUnavailable · OriginUnavailable
-    ├── Fenced              stop for good: a later epoch owns the room
-    ├── MediaError          drop this packet, file or message and count it
-    └── ConfigError         the operator must mend a setting; the text says which and how
+StentorError
+├── RequestError        change the request: carries an HTTP status and a slug (RFC 9457)
+│   ├── BadRequest 400 · Unauthenticated 401 · Forbidden 403 · NotFound 404
+│   └── Conflict 409 · TooLarge 413 · Unsupported 415 · NotAcceptable 406
+├── Unavailable 503     try again: the bus, a store or an origin is away
+│   └── BusUnavailable · StoreUnavailable · OriginUnavailable
+├── Fenced              stop for good: a later epoch owns the room
+├── MediaError          drop this packet, file or message and count it
+└── ConfigError         the operator must mend a setting; the text says which and how
 """
 
 from typing import ClassVar

@@ -1,6 +1,7 @@
 """A whole Stentor on free ports of the loopback, as its own process tree: for scenarios, browsers and benches."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -104,9 +105,16 @@ class Installation:
             await asyncio.sleep(0.05)
         raise AssertionError(f"not {'ready' if ready else 'unready'}: {said}\n{self.log.read_text()[-4_000:]}")
 
-    async def room_processes(self) -> list[int]:
-        """Return the process ids of the rooms' processes below this installation."""
-        return [pid for pid, command in descendants(self.process.pid) if "origin-room" in command]
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Return the log's events of one name so far."""
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if f'"event": "{name}"' in line]
+
+    def kill_room(self) -> int:
+        """``kill -9`` the process that runs the room; return its process id."""
+        pid = int(str(self.events("room_process_assigned")[-1]["pid"]))
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def stop(self, deadline_s: float = 8.0) -> int:
         """SIGTERM and wait; returns the exit code."""

@@ -134,11 +134,17 @@ class Room:
         self.replay = replay
         self._changed()
 
+    def _replay_is_whole(self) -> bool:
+        """Tell whether every recording is there: those of a long room come one after the other."""
+        recordings = self.replay.get("recordings") if self.replay else None
+        return isinstance(recordings, dict) and len(recordings) == len(RENDITIONS)
+
     def state_bytes(self) -> bytes:
         """Return state.json, at most half a second old."""
         now = self._around.clock.monotonic_ns()
         if not self._rendered or now - self._rendered_at > _FRESH_NS:
-            self.replay_wanted = self.document.state in (RoomState.ENDED, RoomState.PUBLISHED) and self.replay is None
+            over = self.document.state in (RoomState.ENDED, RoomState.PUBLISHED)
+            self.replay_wanted = over and not self._replay_is_whole()
             self._rendered = self._with_time(self._render_fields())
             self._rendered_at = now
         return self._rendered
