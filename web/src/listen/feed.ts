@@ -12,6 +12,7 @@ const POLL_MS = [2_000, 5_000] as const;
 const POLL_ON_PUSH_MS = [20_000, 40_000] as const;
 const POLL_UNKNOWN_MS = [8_000, 15_000] as const;
 const TIMEOUT_MS = 8_000;
+const REACH_MS = 3_000;
 /** One lost poll is nothing to tell a listener about. */
 const FAILURES_TO_TELL = 2;
 
@@ -23,7 +24,11 @@ export class RoomFeed {
   private offsetMs = 0;
   private asking = false;
 
-  constructor(private readonly id: string) {}
+  private readonly url: string;
+
+  constructor(id: string) {
+    this.url = `/r/${encodeURIComponent(id)}/state.json`;
+  }
 
   start(): void {
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.ask());
@@ -50,10 +55,17 @@ export class RoomFeed {
     this.timer = setTimeout(this.ask, wait);
   };
 
+  /** Asks whether the server answers at all. */
+  readonly reachable = (): Promise<boolean> =>
+    fetch(this.url, { signal: AbortSignal.timeout(REACH_MS), cache: "no-store" }).then(
+      (response) => response.ok,
+      () => false,
+    );
+
   private async poll(): Promise<number> {
     const began = performance.now();
     try {
-      const response = await fetch(`/r/${encodeURIComponent(this.id)}/state.json`, {
+      const response = await fetch(this.url, {
         signal: AbortSignal.timeout(TIMEOUT_MS),
         cache: "no-cache",
       });

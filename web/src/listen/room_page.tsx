@@ -21,6 +21,7 @@ function useRoom(id: string): { feed: RoomFeed; player: Player } {
     const player = new Player(via, feed.serverNow, {
       state: (room) => feed.pushed(room),
       closed: () => void feed.ask(),
+      reachable: feed.reachable,
     });
     expose(player);
     return { feed, player };

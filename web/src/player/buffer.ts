@@ -96,7 +96,8 @@ export class MediaBuffer {
   }
 
   private updated(): void {
-    if (!this.started) this.begin();
+    // The burst at the start is appended whole first, so that playing begins near its end.
+    if (!this.started && this.queue.length === 0) this.begin();
     this.tick();
     if (!this.trim(TRIM_AT_S)) this.next();
   }

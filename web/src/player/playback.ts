@@ -24,6 +24,8 @@ export interface PlaybackListener {
   blocked(): void;
   /** This transport does not work here; the next one may. */
   failed(reason: string): void;
+  /** It does not get through for now, and keeps trying; perhaps it never can. */
+  doubted(reason: string): void;
   /** The server says the room is not open. */
   closed(): void;
   state(room: RoomView): void;

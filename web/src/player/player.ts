@@ -28,12 +28,15 @@ export interface PlayerListener {
   state(room: RoomView): void;
   /** The stream says that the room is closed: ask for its state. */
   closed(): void;
+  /** The server answers at all. */
+  reachable(): Promise<boolean>;
 }
 
 /** No sound for so long after the start: try another way. */
 const PATIENCE_MS = 8_000;
 const FIGURES_MS = 500;
 const ALL_FAILED_WAIT_MS = 5_000;
+const AWAY_WAIT_MS = 2_000;
 
 export class Player {
   readonly audio = document.createElement("audio");
@@ -146,6 +149,7 @@ export class Player {
       stalled: now(() => this.stalled()),
       blocked: now(() => this.blocked()),
       failed: (reason) => now(() => this.failed(reason))(),
+      doubted: (reason) => now(() => void this.doubted(reason))(),
       closed: now(() => this.listener.closed()),
       state: (room) => this.listener.state(room),
     };
@@ -167,11 +171,28 @@ export class Player {
   }
 
   private impatient(transport: Transport): void {
-    if (this.store.get().status === "connecting") this.failed(`${transport}: no sound`);
+    if (this.store.get().status === "connecting" && this.playback) this.failed(`${transport}: no sound`);
   }
 
-  /** The server may be away for everybody, so after the last transport it begins anew. */
+  /** While the server is away no other transport would do better. */
+  private async doubted(reason: string): Promise<void> {
+    const { playback } = this;
+    if ((await this.listener.reachable()) && playback && playback === this.playback) this.advance(reason);
+  }
+
   private failed(reason: string): void {
+    this.end();
+    this.store.patch({ status: "connecting", lastFailure: reason });
+    const { streams } = this;
+    void this.listener.reachable().then((reachable) => {
+      if (this.playback || streams !== this.streams || !streams) return;
+      if (reachable) this.advance(reason);
+      else this.patience = setTimeout(() => this.attempt(), AWAY_WAIT_MS);
+    });
+  }
+
+  /** Tries the next transport; after the last it begins anew. */
+  private advance(reason: string): void {
     this.end();
     this.index += 1;
     this.store.patch({ lastFailure: reason });

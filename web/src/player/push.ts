@@ -35,6 +35,7 @@ export class PushClient {
   private readonly backoff = new Backoff(300, 5_000);
   private step: number | null = null;
   private epoch = 0;
+  private zeroMs: number | null = null;
   private stopped = false;
 
   constructor(
@@ -72,7 +73,7 @@ export class PushClient {
     this.heard();
     if (typeof data === "string") {
       const message = JSON.parse(data) as ({ type: "hello" } & Hello) | ({ type: "state" } & RoomView);
-      if (message.type === "hello") this.listener.hello(message);
+      if (message.type === "hello") this.greeted(message);
       else if (message.type === "state") this.listener.state(message);
       return;
     }
@@ -85,6 +86,15 @@ export class PushClient {
       this.step = frame.step;
     }
     this.listener.frame(frame);
+  }
+
+  private greeted(hello: Hello): void {
+    if (this.zeroMs !== null && hello.zero_ms !== this.zeroMs) {
+      this.step = null;
+      this.epoch = 0;
+    }
+    this.zeroMs = hello.zero_ms;
+    this.listener.hello(hello);
   }
 
   private heard(): void {

@@ -29,12 +29,18 @@ export class PushPlayback implements Playback {
       state: (room: RoomView) => listener.state(room),
       frame: (frame) => this.frame(frame),
       closed: () => listener.closed(),
-      failing: (times) => times >= FAILURES && listener.failed(`push: ${times} failures`),
+      failing: (times) => times >= FAILURES && listener.doubted(`push: ${times} failures`),
     });
   }
 
   start(): void {
+    this.fill();
+    this.client.start();
+  }
+
+  private fill(): void {
     const { listener } = this;
+    this.buffer?.dispose();
     this.buffer = new MediaBuffer(
       this.audio,
       this.mime,
@@ -46,7 +52,6 @@ export class PushPlayback implements Playback {
       },
     );
     play(this.audio, listener);
-    this.client.start();
   }
 
   stop(): void {
@@ -62,6 +67,8 @@ export class PushPlayback implements Playback {
   }
 
   private hello(hello: Hello): void {
+    // Another zero is another room under the same address: its numbers and times begin anew.
+    if (this.zeroMs !== null && hello.zero_ms !== this.zeroMs) this.fill();
     this.zeroMs = hello.zero_ms;
     this.stepS = hello.step_s * hello.block_steps;
   }
