@@ -105,11 +105,6 @@ class Settings(BaseSettings):
         description="Address of the staff port as hosts and speakers reach it; a microphone needs https.",
         json_schema_extra=_extra(ADDRESSES),
     )
-    media_url: str = Field(
-        "",
-        description="Address of playlists and segments, when a CDN stands in front of them.",
-        json_schema_extra=_extra(ADDRESSES),
-    )
     udp_ports: str = Field(
         "50000-50049",
         description="UDP ports for speakers' media; each room that is open takes one.",
@@ -191,7 +186,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps links
 
-    @field_validator("public_url", "staff_url", "media_url")
+    @field_validator("public_url", "staff_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
         if url:
@@ -215,11 +210,9 @@ class Settings(BaseSettings):
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both tls_cert and tls_key")
         own = self.advertise[0] if self.advertise else "localhost"
-        audience = _url(self.tls, own, self.audience_host, self.audience_port)
         fill = {
-            "public_url": audience,
+            "public_url": _url(self.tls, own, self.audience_host, self.audience_port),
             "staff_url": _url(self.tls, own, self.staff_host, self.staff_port),
-            "media_url": self.public_url or audience,
             "node": socket.gethostname(),
             "database_url": f"sqlite+aiosqlite:///{self.data_dir / 'stentor.db'}",
             "objects_url": (self.data_dir / "objects").as_uri(),

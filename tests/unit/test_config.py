@@ -30,7 +30,6 @@ def test_defaults_are_complete(tmp_path):
     assert settings.data_dir == tmp_path / "data"
     assert settings.public_url == "http://localhost:8000"
     assert settings.staff_url == "http://localhost:8001"
-    assert settings.media_url == settings.public_url
     assert settings.database_url == f"sqlite+aiosqlite:///{tmp_path}/data/stentor.db"
     assert settings.objects_url == f"file://{tmp_path}/data/objects"
     assert settings.udp_range == range(50_000, 50_050)

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from stentor.demo.whip import HttpWhip, WhipSpeaker
 from stentor.media.grid import TICK_SAMPLES
 
 ROOM = "demo"
+_USABLE = {"draft", "scheduled", "lobby", "live", "held"}
 TITLE = "Stentor demo: Layla and Omar talk"
 DESCRIPTION = "Two synthetic voices, in English and Arabic, over real WebRTC connections."
 
@@ -57,20 +59,41 @@ async def run_demo_room(
     say("rendering speech")
     tracks = await asyncio.to_thread(render)
     say("opening the room")
-    made = await api.call("POST", "/rooms", {"room": ROOM, "title": TITLE, "description": DESCRIPTION})
-    links = made["links"]
-    assert isinstance(links, dict)  # noqa: S101  # the API's own contract
-    await api.call("POST", f"/rooms/{ROOM}/open", {})
-    whip = f"{api.base_url}/r/{ROOM}/whip"
+    room, state = await _room(api)
+    if state not in {"lobby", "live", "held"}:
+        await api.call("POST", f"/rooms/{room}/open", {})
+    whip = f"{api.base_url}/r/{room}/whip"
     async with asyncio.TaskGroup() as group:
         speakers = []
         for voice, track in zip(VOICES, tracks, strict=True):
-            link = await api.call("POST", f"/rooms/{ROOM}/links", {"role": "speaker", "name": voice.name})
-            signalling = HttpWhip(whip, token_of(str(link["url"])), tls=tls)
+            link = await _link(api, room, "speaker", voice.name)
+            signalling = HttpWhip(whip, token_of(link), tls=tls)
             speakers.append(WhipSpeaker(signalling, TrackSource(track), clock))
             group.create_task(speakers[-1].run())
         say("two people join over WebRTC")
         for speaker in speakers:
             await speaker.connected.wait()
-        await api.call("POST", f"/rooms/{ROOM}/start", {"force": True})
-        show(DemoLinks(str(links["listener"]), str(links["speaker"]), str(links["host"])))
+        if state == "held":
+            await api.call("POST", f"/rooms/{room}/resume", {})
+        elif state != "live":
+            await api.call("POST", f"/rooms/{room}/start", {"force": True})
+        guest, host = await _link(api, room, "speaker", "Guest"), await _link(api, room, "host", "Host")
+        show(DemoLinks(f"{api.audience_url}/r/{room}", guest, host))
+
+
+async def _room(api: StaffApi) -> tuple[str, str]:
+    """Return a room to talk in and its state: the demo's own if an earlier run left it open, else a new one."""
+    there = (await api.call("GET", "/rooms"))["rooms"]
+    states = {str(one["room"]): str(one["state"]) for one in there} if isinstance(there, list) else {}
+    for number in count(1):
+        room = ROOM if number == 1 else f"{ROOM}-{number}"
+        if room not in states:
+            made = await api.call("POST", "/rooms", {"room": room, "title": TITLE, "description": DESCRIPTION})
+            return room, str(made["state"])
+        if states[room] in _USABLE:
+            return room, states[room]
+    raise AssertionError("count() ends")
+
+
+async def _link(api: StaffApi, room: str, role: str, name: str) -> str:
+    return str((await api.call("POST", f"/rooms/{room}/links", {"role": role, "name": name}))["url"])

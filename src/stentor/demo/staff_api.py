@@ -57,6 +57,7 @@ class StaffApi:
     def __init__(self, base_url: str, *, tls: ssl.SSLContext | None = None) -> None:
         self.base_url = base_url.rstrip("/")
         self.session: str | None = None
+        self.audience_url = ""
         self._tls = tls
         self._device = secrets.token_urlsafe(24)
 
@@ -64,6 +65,7 @@ class StaffApi:
         """Exchange a link's token for a session."""
         answer = await self.call("POST", "/session", {"token": token, "device": self._device})
         self.session = str(answer["session"])
+        self.audience_url = str(answer["audience_url"]).rstrip("/")
         return answer
 
     async def call(self, method: str, path: str, body: dict[str, object] | None = None) -> dict[str, object]:
