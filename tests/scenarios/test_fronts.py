@@ -1,0 +1,174 @@
+"""The fronts of deploy/ before a running Stentor: everything that pages and players use, through one TLS port."""
+
+import asyncio
+import json
+import shutil
+import signal
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pytest
+import websockets
+
+from stentor.clock import SystemClock
+from stentor.demo.staff_api import StaffApi, token_of
+from stentor.demo.whip import HttpWhip, WhipSpeaker
+from stentor.media.grid import TICK_SAMPLES
+from tests.fakes.certificates import write_certificate
+from tests.fakes.installation import free_ports, installation
+
+pytestmark = pytest.mark.timeout(120)
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
+CADDY = shutil.which("caddy")
+
+
+def nginx_command(folder: Path, port: int, audience: int, staff: int) -> list[str]:
+    text = (DEPLOY / "nginx.conf").read_text()
+    for old, new in (
+        ("listen 443", f"listen 127.0.0.1:{port}"),
+        ("127.0.0.1:8000", f"127.0.0.1:{audience}"),
+        ("127.0.0.1:8001", f"127.0.0.1:{staff}"),
+        ("server_name radio.example.org", "server_name localhost"),
+        ("server_name stage.example.org", "server_name 127.0.0.1"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    for name in ("radio", "stage"):
+        text = text.replace(f"/etc/letsencrypt/live/{name}.example.org/fullchain.pem", str(folder / "cert.pem"))
+        text = text.replace(f"/etc/letsencrypt/live/{name}.example.org/privkey.pem", str(folder / "key.pem"))
+    head = f"daemon off; pid {folder}/nginx.pid; error_log {folder}/front.log; worker_processes 1;\n"
+    places = "".join(
+        f"{what}_temp_path {folder}/{what};\n" for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    file = folder / "nginx.conf"
+    file.write_text(f"{head}events {{}}\nhttp {{\naccess_log off;\n{places}{text}}}\n")
+    command = [str(NGINX), "-p", str(folder), "-c", str(file)]
+    said = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    return command
+
+
+def caddy_command(folder: Path, port: int, audience: int, staff: int) -> list[str]:
+    text = (DEPLOY / "Caddyfile").read_text()
+    certificate = f"tls {folder}/cert.pem {folder}/key.pem"
+    for old, new in (
+        ("radio.example.org {", f"https://localhost:{port} {{\n{certificate}"),
+        ("stage.example.org {", f"https://127.0.0.1:{port} {{\n{certificate}"),
+        ("127.0.0.1:8000", f"127.0.0.1:{audience}"),
+        ("127.0.0.1:8001", f"127.0.0.1:{staff}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    file = folder / "Caddyfile"
+    file.write_text(f"{{\nadmin off\nauto_https off\n}}\n{text}")
+    return [str(CADDY), "run", "--config", str(file), "--adapter", "caddyfile"]
+
+
+@contextmanager
+def front(command: list[str], folder: Path, port: int) -> Iterator[None]:
+    with (folder / "front.log").open("ab") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def tone() -> np.ndarray:
+    return np.full((1, TICK_SAMPLES), 0.1, np.float32) * np.sin(np.arange(TICK_SAMPLES) / 10).astype(np.float32)
+
+
+def read(url: str, size: int, context: ssl.SSLContext, **headers: str) -> tuple[int, bytes]:
+    with urlopen(Request(url, headers=headers), context=context, timeout=20) as answer:
+        return answer.status, answer.read(size)
+
+
+async def until_there(url: str, context: ssl.SSLContext) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(OSError):
+                await asyncio.to_thread(read, url, 1, context)
+                return
+            await asyncio.sleep(0.05)
+
+
+async def hears_by_push(audience: str, context: ssl.SSLContext) -> None:
+    url = audience.replace("https", "wss") + "/r/night/push?rendition=aac"
+    async with websockets.connect(url, ssl=context, compression=None) as listener, asyncio.timeout(20):
+        kinds = []
+        while kinds.count(2) < 8:
+            message = await listener.recv()
+            if isinstance(message, bytes):
+                kinds.append(message[1])
+        assert kinds[0] == 1
+
+
+def hears_by_hls(audience: str, context: ssl.SSLContext) -> None:
+    base = f"{audience}/r/night/"
+    _, playlist = read(f"{base}aac.m3u8", 1 << 20, context)
+    lines = playlist.decode().splitlines()
+    first = int(next(line for line in lines if line.startswith("#EXT-X-MEDIA-SEQUENCE:")).partition(":")[2])
+    newest = first + sum(1 for line in lines if line.startswith("#EXTINF"))
+    status, _ = read(f"{base}aac.m3u8?_HLS_msn={newest}&_HLS_part=0", 1 << 20, context)
+    assert status == 200
+    part = next(line for line in reversed(lines) if line.startswith("#EXT-X-PART:")).split('URI="')[1].split('"')[0]
+    assert b"moof" in read(base + part, 1 << 20, context)[1][:64]
+
+
+@pytest.mark.parametrize(
+    "command_of",
+    [
+        nginx_command,
+        pytest.param(
+            caddy_command, marks=pytest.mark.skipif(CADDY is None, reason="caddy is not among the tests' packages")
+        ),
+    ],
+)
+async def test_everything_passes_a_front(
+    tmp_path: Path, command_of: Callable[[Path, int, int, int], list[str]]
+) -> None:
+    write_certificate(tmp_path)
+    context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+    (port,) = free_ports(1)
+    audience, staff = f"https://localhost:{port}", f"https://127.0.0.1:{port}"
+    async with installation(tmp_path, public_url=audience, staff_url=staff) as site:
+        inner = [int(site.environment[f"STENTOR_{which}_PORT"]) for which in ("AUDIENCE", "STAFF")]
+        with front(command_of(tmp_path, port, *inner), tmp_path, port):
+            await until_there(f"{audience}/rooms.json", context)
+            site.tls = context
+            operator: StaffApi = await site.operator()
+            made = await operator.call("POST", "/rooms", {"room": "night", "title": "A night"})
+            await operator.call("POST", "/rooms/night/open", {})
+            links = made["links"]
+            assert isinstance(links, dict)
+            assert links["listener"] == f"{audience}/r/night"
+            signalling = HttpWhip(f"{staff}/r/night/whip", token_of(links["speaker"]), tls=context)
+            speaker = WhipSpeaker(signalling, tone, SystemClock())
+            async with asyncio.TaskGroup() as group:
+                speaking = group.create_task(speaker.run())
+                async with asyncio.timeout(20):
+                    await speaker.connected.wait()
+                await operator.call("POST", "/rooms/night/start", {"force": True})
+                await hears_by_push(audience, context)
+                await asyncio.to_thread(hears_by_hls, audience, context)
+                status, mp3 = await asyncio.to_thread(read, f"{audience}/r/night/listen.mp3", 8_000, context)
+                assert (status, len(mp3)) == (200, 8_000)
+                bearer = {"Authorization": f"Bearer {operator.session}"}
+                _, events = await asyncio.to_thread(read, f"{staff}/api/v1/rooms/night/events", 200, context, **bearer)
+                assert events.startswith(b"event: ")
+                _, page = await asyncio.to_thread(read, f"{audience}/r/night", 1 << 20, context)
+                assert b"<!doctype html>" in page.lower()
+                state = json.loads(
+                    (await asyncio.to_thread(read, f"{audience}/r/night/state.json", 1 << 20, context))[1]
+                )
+                assert state["state"] == "live"
+                assert state["staff_url"] == staff
+                speaking.cancel()
