@@ -59,39 +59,41 @@ async def run_demo_room(
     say("rendering speech")
     tracks = await asyncio.to_thread(render)
     say("opening the room")
-    room, state = await _room(api)
+    room, state, links = await _room(api)
     if state not in {"lobby", "live", "held"}:
         await api.call("POST", f"/rooms/{room}/open", {})
     whip = f"{api.base_url}/r/{room}/whip"
     async with asyncio.TaskGroup() as group:
         speakers = []
         for voice, track in zip(VOICES, tracks, strict=True):
-            link = await _link(api, room, "speaker", voice.name)
-            signalling = HttpWhip(whip, token_of(link), tls=tls)
-            speakers.append(WhipSpeaker(signalling, TrackSource(track), clock))
-            group.create_task(speakers[-1].run())
+            signalling = HttpWhip(whip, token_of(await _link(api, room, "speaker", voice.name)), tls=tls)
+            talker = WhipSpeaker(signalling, TrackSource(track), clock)
+            speakers.append(talker)
+            group.create_task(talker.run())
         say("two people join over WebRTC")
-        for speaker in speakers:
-            await speaker.connected.wait()
+        for talker in speakers:
+            await talker.connected.wait()
         if state == "held":
             await api.call("POST", f"/rooms/{room}/resume", {})
         elif state != "live":
             await api.call("POST", f"/rooms/{room}/start", {"force": True})
-        guest, host = await _link(api, room, "speaker", "Guest"), await _link(api, room, "host", "Host")
-        show(DemoLinks(f"{api.audience_url}/r/{room}", guest, host))
+        speaker = links.get("speaker") or await _link(api, room, "speaker", "Guest")
+        host = links.get("host") or await _link(api, room, "host", "Host")
+        show(DemoLinks(f"{api.audience_url}/r/{room}", speaker, host))
 
 
-async def _room(api: StaffApi) -> tuple[str, str]:
-    """Return a room to talk in and its state: the demo's own if an earlier run left it open, else a new one."""
+async def _room(api: StaffApi) -> tuple[str, str, dict[str, str]]:
+    """Return a room to talk in, its state and, if it is new, its links; one that an earlier run left open serves."""
     there = (await api.call("GET", "/rooms"))["rooms"]
     states = {str(one["room"]): str(one["state"]) for one in there} if isinstance(there, list) else {}
     for number in count(1):
         room = ROOM if number == 1 else f"{ROOM}-{number}"
         if room not in states:
             made = await api.call("POST", "/rooms", {"room": room, "title": TITLE, "description": DESCRIPTION})
-            return room, str(made["state"])
+            links = made["links"]
+            return room, str(made["state"]), links if isinstance(links, dict) else {}
         if states[room] in _USABLE:
-            return room, states[room]
+            return room, states[room], {}
     raise AssertionError("count() ends")
 
 
