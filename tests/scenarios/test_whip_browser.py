@@ -118,6 +118,8 @@ async def test_chromium_is_heard_and_hears(tmp_path: Path):
             heard = await page.evaluate("stats('inbound-rtp')")
             assert heard["packetsReceived"] > 50
             assert heard["packetsLost"] == 0
+            # It does what the answer asks for.
+            assert (await page.evaluate("stats('outbound-rtp')"))["targetBitrate"] == 64_000
             # Our sender and receiver reports are understood there, and theirs here.
             await page.wait_for_function("stats('remote-outbound-rtp').then(s => s && s.packetsSent > 0)")
             await page.wait_for_function("stats('remote-inbound-rtp').then(s => s && s.roundTripTime >= 0)")

@@ -46,7 +46,7 @@ def test_the_answer_is_read_by_another_parser():
     (media,) = answer.media
     assert media.direction == "sendrecv"
     assert [codec.mimeType for codec in media.rtp.codecs] == ["audio/opus"]
-    assert media.rtp.codecs[0].parameters == {"minptime": 10, "useinbandfec": 1}
+    assert media.rtp.codecs[0].parameters == {"minptime": 10, "useinbandfec": 1, "maxaveragebitrate": "64000"}
     assert media.rtp.headerExtensions[0].uri == sdp.LEVEL_URI
     assert media.rtcp_mux
     assert media.dtls.role == "client"
