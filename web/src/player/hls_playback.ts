@@ -10,8 +10,11 @@ export async function loadHls(): Promise<typeof Hls> {
   return (await import("hls.js/light")).default;
 }
 
-/** The settings that hold for live and replay alike: no worker, because the page's policy allows no blob scripts. */
-export const COMMON = { enableWorker: false, backBufferLength: 30 } as const;
+/**
+ * The settings that hold for live and replay alike: no worker, because the page's policy allows no blob scripts; no
+ * track of date ranges (the holds), which hls.js makes from a data: address that the policy does not allow either.
+ */
+export const COMMON = { enableWorker: false, backBufferLength: 30, enableDateRangeMetadataCues: false } as const;
 
 export class HlsPlayback implements Playback {
   private hls: Hls | null = null;
