@@ -1,0 +1,65 @@
+"""A speaker's session without a network: what the person says is put in by hand, what they hear is kept."""
+
+import asyncio
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stentor.errors import BadRequest
+from stentor.media.encoder import OpusEncoder
+from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
+from stentor.origin.session import SessionEvents
+
+
+class FakeSession:
+    """The face of origin.session.MediaSession that a cast uses."""
+
+    def __init__(self, events: SessionEvents, number: int) -> None:
+        self.id = f"session-{number}"
+        self.sends = True
+        self.silent_ms = 0.0
+        self.heard: list[bytes] = []
+        self.closed: str | None = None
+        self._events = events
+        self._ended = asyncio.Event()
+        self._encoder = OpusEncoder()
+        self._spoken = 0
+
+    async def accept(self, sdp: str) -> str:
+        if sdp == "rubbish":
+            raise BadRequest("This is no offer.")
+        return f"answer to {sdp}"
+
+    async def run(self) -> None:
+        await self._ended.wait()
+
+    def send(self, payload: bytes) -> None:
+        self.heard.append(payload)
+
+    def add_candidates(self, fragment: str) -> None:
+        self.fragment = fragment
+
+    async def close(self, reason: str) -> None:
+        if self.closed is None:
+            self.closed = reason
+            self._ended.set()
+            self._events.on_closed(reason)
+
+    def say(self, pitch_hz: float, arrival_ns: int) -> None:
+        """Let 20 ms of a pitch arrive."""
+        at = (self._spoken * TICK_SAMPLES + np.arange(TICK_SAMPLES)) / SAMPLE_RATE_HZ
+        sound: NDArray[np.float32] = (0.3 * np.sin(2 * np.pi * pitch_hz * at)).astype(np.float32).reshape(1, -1)
+        payload = self._encoder.encode(sound)
+        self._events.on_packet(self._spoken, self._spoken * TICK_SAMPLES, payload, arrival_ns)
+        self._spoken += 1
+
+
+class FakeDoor:
+    """Opens fake sessions and keeps them."""
+
+    def __init__(self) -> None:
+        self.sessions: list[FakeSession] = []
+
+    def __call__(self, events: SessionEvents) -> FakeSession:
+        self.sessions.append(FakeSession(events, len(self.sessions)))
+        return self.sessions[-1]
