@@ -1,6 +1,7 @@
 """Control as a real server on a real port: events as they happen, a clean stop, certificates renewed, a port taken."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stentor.bus.memory import MemoryBus
 from stentor.bus.port import live_audience_subject
 from stentor.clock import SystemClock
+from stentor.control.connection import StaffConnection
 from stentor.control.server import Control, Tls
 from stentor.control.settings import ControlKeys, ControlSettings
 from stentor.errors import ConfigError
@@ -130,6 +132,39 @@ async def test_stop_is_not_held_by_open_streams(tmp_path: Path) -> None:
             assert [line async for line in events if line.startswith("event")] == []
         await stack.aclose()
         assert loop.time() - begun < 3.0
+
+
+async def test_stop_is_not_held_by_a_request_under_way(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    async with asyncio.timeout(10), AsyncExitStack() as stack:
+        desk = await stack.enter_async_context(served(tmp_path, stop))
+        _, writer = await asyncio.open_connection("127.0.0.1", desk.http.base_url.port)
+        writer.write(b"POST /api/v1/session HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        await asyncio.sleep(0.1)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        await stack.aclose()
+        assert loop.time() - begun < 1.8, "the supervisor would have killed it"
+        writer.close()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "])
+async def test_who_sends_no_request_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr(StaffConnection, "head_s", 0.3)
+    async with served(tmp_path, asyncio.Event()) as desk:
+        reader, writer = await asyncio.open_connection("127.0.0.1", desk.http.base_url.port)
+        writer.write(said)
+        with contextlib.suppress(ConnectionResetError):
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+        writer.close()
+        # Those who do ask keep their connection, streams included, for longer.
+        await desk.room()
+        async with following(desk, desk.operator) as events:
+            await next_event(events, "room")
+            await asyncio.sleep(0.5)
+            await desk.ok("POST", "/api/v1/rooms/demo/open", desk.operator)
+            assert (await next_event(events, "room"))["state"] == "lobby"
 
 
 async def test_port_that_is_taken_says_what_to_do(tmp_path: Path) -> None:

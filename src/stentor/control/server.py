@@ -1,4 +1,4 @@
-"""Control as a process: the app under uvicorn, and what runs beside it. Stops within 3 s; renews its certificate."""
+"""Control as a process: the app under uvicorn, and what runs beside it. Stops within 1 s; renews its certificate."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ from stentor.bus.port import Bus
 from stentor.clock import Clock
 from stentor.control.access import make_rules
 from stentor.control.api import app_over
+from stentor.control.connection import StaffConnection
 from stentor.control.parts import make_parts
 from stentor.control.settings import ControlKeys, ControlSettings
 from stentor.errors import BadRequest, ConfigError, StentorError
@@ -23,7 +24,8 @@ from stentor.store.catalogue import Catalogue
 from stentor.telemetry import logger
 
 PUBLISHED_SUBJECT = "control.published"
-_GRACE_S = 2
+# Shorter than the supervisor's patience (supervisor/machine), so that tasks and catalogue end in order after it.
+_GRACE_S = 0.5
 _CERTIFICATE_CHECK_S = 2.0
 
 log = logger("control")
@@ -126,9 +128,9 @@ class Control:
             access_log=False,
             log_config=None,
             server_header=False,
-            http="h11",  # httptools bounds no header
+            http=StaffConnection,  # on h11: httptools bounds no header
             ws="none",
-            timeout_graceful_shutdown=_GRACE_S,
+            timeout_graceful_shutdown=_GRACE_S,  # type: ignore[arg-type]  # annotated int, used as seconds of asyncio.timeout
             ssl_context_factory=None if context is None else lambda _config, _default: context,
         )
 
