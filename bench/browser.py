@@ -21,9 +21,10 @@ FLAGS = [
 # Listens to every element that plays: notes the wall time and pitch of each tone, and silences longer than 0.3 s.
 EAR = """
 (() => {
-  const ear = (window.__ear = { heard: [], silences: [], playing: null, loudAt: null });
+  const ear = (window.__ear = { heard: [], silences: [], clicked: null, playing: null, loudAt: null });
   const hooked = new WeakSet();
   const wall = () => (performance.timeOrigin + performance.now()) / 1000;
+  addEventListener("click", () => { ear.clicked ??= wall(); }, true);
   const hook = (element) => {
     if (hooked.has(element)) return;
     hooked.add(element);

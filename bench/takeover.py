@@ -15,23 +15,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
 from playwright.async_api import Page
 
 from bench.browser import chromium, open_listener
 from bench.report import Goal, arguments, machine, percentile, report
 from bench.room import ROOM, BenchRoom, bench_room, run, silence, until
+from bench.tones import Hum
 from stentor.bus.nats import NatsBus
 from stentor.bus.port import chunk_subject
 from stentor.clock import SystemClock
 from stentor.demo.whip import WhipSpeaker
-from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
 from tests.fakes.listener import PushListener, push_listener
 
 STABLE_S = 10.5
 PATIENCE_S = 15.0
-HUM_HZ = 440.0
 
 
 def goals(rounds: int) -> list[Goal]:
@@ -42,19 +39,6 @@ def goals(rounds: int) -> list[Goal]:
         Goal("missing", "chunks acknowledged or spooled and then missing", "", at_most=0),
         Goal("rejoined", f"of {rounds} kills all speakers came back by themselves", "", at_least=rounds),
     ]
-
-
-class Hum:
-    """A microphone that hums without a pause."""
-
-    def __init__(self) -> None:
-        self._at = 0
-
-    def __call__(self) -> NDArray[np.float32]:
-        """Return the next 20 ms, shape ``(1, 960)`` float32."""
-        at = (self._at + np.arange(TICK_SAMPLES)) / SAMPLE_RATE_HZ
-        self._at += TICK_SAMPLES
-        return (0.3 * np.sin(2 * np.pi * HUM_HZ * at)).astype(np.float32).reshape(1, -1)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Audio markers: short tones whose pitch says which one they are, found again by level and zero crossings."""
+"""Audio markers: short tones whose pitch says which one they are, found again by level and zero crossings; a hum."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
 PITCHES_HZ = (500, 750, 1100, 1600, 2300)
 TONE_S = 0.12
 SPACING_S = 1.0
+HUM_HZ = 440.0
 _THRESHOLD = 0.05
 
 
@@ -90,3 +91,16 @@ class ToneFinder:
             crossings = int(np.count_nonzero(np.diff(np.signbit(sound))))
             self.heard.append((onset, crossings * SAMPLE_RATE_HZ / (2 * len(sound))))
             self._onset = None
+
+
+class Hum:
+    """A microphone that hums without a pause."""
+
+    def __init__(self) -> None:
+        self._at = 0
+
+    def __call__(self) -> NDArray[np.float32]:
+        """Return the next 20 ms, shape ``(1, 960)`` float32."""
+        at = (self._at + np.arange(TICK_SAMPLES)) / SAMPLE_RATE_HZ
+        self._at += TICK_SAMPLES
+        return (0.3 * np.sin(2 * np.pi * HUM_HZ * at)).astype(np.float32).reshape(1, -1)

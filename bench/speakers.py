@@ -1,0 +1,63 @@
+"""Many speakers in a process of their own, for bench.stage: two talk at a time, the others are silent.
+
+Told in one JSON line on stdin (``{"whip", "tokens", "core"}``); says ``connected`` on stdout once all are, and ends when
+stdin does.
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+import numpy as np
+
+from bench.room import silence
+from bench.speech import BrowserEncoder, speech
+from stentor.clock import SystemClock
+from stentor.demo.whip import HttpWhip, WhipSpeaker
+
+TURN_TICKS = 250
+BITRATE_BPS = 64_000
+
+
+class Turns:
+    """One of ``count`` microphones: talks when its pair's turn of five seconds comes."""
+
+    def __init__(self, place: int, count: int, said: list[bytes], quiet: list[bytes]) -> None:
+        self._pair, self._pairs = place // 2, (count + 1) // 2
+        self._said, self._quiet = said, quiet
+        self._tick = 0
+
+    def __call__(self) -> bytes:
+        """Return the next packet."""
+        self._tick += 1
+        talks = self._tick // TURN_TICKS % self._pairs == self._pair
+        packets = self._said if talks else self._quiet
+        return packets[self._tick % len(packets)]
+
+
+async def speak(whip: str, tokens: list[str]) -> None:
+    """Speak until stdin ends."""
+    said = BrowserEncoder(BITRATE_BPS).encode(speech(20.0))
+    quiet = BrowserEncoder(BITRATE_BPS).encode(np.concatenate([silence()[0] for _ in range(500)]))
+    async with asyncio.TaskGroup() as group:
+        speakers = [
+            WhipSpeaker(HttpWhip(whip, token), Turns(place, len(tokens), said, quiet), SystemClock())
+            for place, token in enumerate(tokens)
+        ]
+        tasks = [group.create_task(speaker.run()) for speaker in speakers]
+        for speaker in speakers:
+            await speaker.connected.wait()
+        print("connected", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+        for speaker in speakers:
+            speaker.leave()
+        await asyncio.wait(tasks, timeout=3)
+        for task in tasks:
+            task.cancel()
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.stdin.readline())
+    os.sched_setaffinity(0, {told["core"]})
+    asyncio.run(speak(told["whip"], told["tokens"]))
