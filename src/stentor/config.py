@@ -97,12 +97,12 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         "",
-        description="Address that listeners type, when it is not this machine's: https://radio.example.org",
+        description="Address that listeners open, for links and pages: https://radio.example.org",
         json_schema_extra=_extra(ADDRESSES),
     )
     staff_url: str = Field(
         "",
-        description="Address of the staff port as hosts and speakers reach it; a microphone needs https.",
+        description="Address of the staff port as hosts and speakers open it; a microphone needs https.",
         json_schema_extra=_extra(ADDRESSES),
     )
     udp_ports: str = Field(
@@ -171,14 +171,18 @@ class Settings(BaseSettings):
     objects_url: str = Field(
         "",
         repr=False,
-        description="Recordings: s3://bucket/prefix or file:///folder; default: a folder in the data folder.",
+        description="Recordings: s3://bucket/prefix?endpoint=https://host or file:///folder; default: in the data folder.",
         json_schema_extra=_extra(BACKENDS, "--objects"),
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least that is logged.", json_schema_extra=_extra(LOGS)
+        "info",
+        description="The least that is logged: debug, info, warning or error.",
+        json_schema_extra=_extra(LOGS),
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="auto: for people on a terminal, JSON lines elsewhere.", json_schema_extra=_extra(LOGS)
+        "auto",
+        description="console (for people), json (one object a line), or auto: console on a terminal, else json.",
+        json_schema_extra=_extra(LOGS),
     )
 
     @field_validator("data_dir", "tls_cert", "tls_key", "nats_server")
