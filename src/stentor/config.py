@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     objects_url: str = Field(
         "",
         repr=False,
-        description="Recordings: s3://bucket/prefix?endpoint=https://host or file:///folder; default: in the data folder.",
+        description="Recordings: s3://bucket/prefix?endpoint=https://host or file:///folder; default: data folder.",
         json_schema_extra=_extra(BACKENDS, "--objects"),
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
