@@ -2,6 +2,7 @@
 import type Hls from "hls.js";
 import type { ErrorData, Events, FragChangedData } from "hls.js";
 import { Backoff } from "../lib/backoff";
+import { nudge } from "./nudge";
 import { elementAheadS, type Figures, play, type Playback, type PlaybackListener } from "./playback";
 
 const FAILURES = 4;
@@ -35,6 +36,7 @@ export class HlsPlayback implements Playback {
     const { signal } = this.gone;
     this.audio.addEventListener("playing", () => this.runs(), { signal });
     this.audio.addEventListener("waiting", () => !this.audio.seeking && this.listener.stalled(), { signal });
+    nudge(this.audio, signal);
     loadHls().then(
       (library) => this.loaded(library),
       () => this.listener.failed("hls: the player's file did not load"),
@@ -80,7 +82,8 @@ export class HlsPlayback implements Playback {
   }
 
   private changed(data: FragChangedData): void {
-    const found = /\/(\d+)\/\d+(?:\.\d+)?\.m4s/.exec(data.frag.url);
+    // A segment that was loaded in parts has no address of its own.
+    const found = /\/(\d+)\/init\.mp4/.exec(data.frag.initSegment?.url ?? "");
     if (found) this.epoch = Number(found[1]);
   }
 
