@@ -9,7 +9,10 @@ export interface FeedState {
 }
 
 const POLL_MS = [2_000, 5_000] as const;
-const POLL_ON_PUSH_MS = [20_000, 40_000] as const;
+/** The push tells every change; a poll now and then keeps the clock. */
+const ENOUGH_ON_PUSH_MS = 30_000;
+/** The talk is over and its replay is made in a moment. */
+const POLL_FOR_REPLAY_MS = [700, 1_500] as const;
 const POLL_UNKNOWN_MS = [8_000, 15_000] as const;
 const TIMEOUT_MS = 8_000;
 const REACH_MS = 3_000;
@@ -20,13 +23,17 @@ export class RoomFeed {
   readonly store = new Store<FeedState>({ status: "loading", room: null });
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly backoff = new Backoff(1_000, 10_000);
-  private pushedAt = Number.NEGATIVE_INFINITY;
+  private polledAt = Number.NEGATIVE_INFINITY;
   private offsetMs = 0;
   private asking = false;
 
   private readonly url: string;
 
-  constructor(id: string) {
+  /** `onPush` tells whether the push is connected now. */
+  constructor(
+    id: string,
+    private readonly onPush: () => boolean,
+  ) {
     this.url = `/r/${encodeURIComponent(id)}/state.json`;
   }
 
@@ -41,7 +48,6 @@ export class RoomFeed {
 
   /** Takes a state that came over the push. */
   pushed(room: RoomView): void {
-    this.pushedAt = performance.now();
     this.take(room, 0);
   }
 
@@ -52,7 +58,15 @@ export class RoomFeed {
     clearTimeout(this.timer);
     const wait = await this.poll();
     this.asking = false;
-    this.timer = setTimeout(this.ask, wait);
+    this.timer = setTimeout(this.due, wait);
+  };
+
+  private readonly due = (): void => {
+    if (this.onPush() && performance.now() - this.polledAt < ENOUGH_ON_PUSH_MS) {
+      this.timer = setTimeout(this.due, jitter(...POLL_MS));
+    } else {
+      void this.ask();
+    }
   };
 
   /** Asks whether the server answers at all. */
@@ -75,7 +89,8 @@ export class RoomFeed {
         return jitter(...POLL_UNKNOWN_MS);
       }
       if (!response.ok) throw new Error(String(response.status));
-      this.take((await response.json()) as RoomView, performance.now() - began);
+      this.polledAt = performance.now();
+      this.take((await response.json()) as RoomView, this.polledAt - began);
       return jitter(...this.pollMs);
     } catch {
       const wait = this.backoff.next();
@@ -86,7 +101,9 @@ export class RoomFeed {
   }
 
   private get pollMs(): readonly [number, number] {
-    return performance.now() - this.pushedAt < 10_000 ? POLL_ON_PUSH_MS : POLL_MS;
+    const { room } = this.store.get();
+    const over = room?.state === "ended" || room?.state === "published";
+    return over && room.recorded && !room.replay ? POLL_FOR_REPLAY_MS : POLL_MS;
   }
 
   private take(room: RoomView, roundTripMs: number): void {

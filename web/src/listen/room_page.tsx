@@ -16,9 +16,9 @@ import { expose } from "./test_state";
 
 function useRoom(id: string): { feed: RoomFeed; player: Player } {
   const both = useMemo(() => {
-    const feed = new RoomFeed(id);
+    const feed: RoomFeed = new RoomFeed(id, () => player.onPush);
     const via = new URLSearchParams(window.location.search).get("via");
-    const player = new Player(via, feed.serverNow, {
+    const player: Player = new Player(via, feed.serverNow, {
       state: (room) => feed.pushed(room),
       closed: () => void feed.ask(),
       reachable: feed.reachable,

@@ -78,6 +78,12 @@ export class Player {
     return this.playback !== null || this.store.get().status === "connecting";
   }
 
+  /** Sound and news come over the push. */
+  get onPush(): boolean {
+    const { status, transport } = this.store.get();
+    return transport === "push" && (status === "playing" || status === "stalled");
+  }
+
   /** Plays these streams; called inside the listener's click. */
   play(streams: Streams): void {
     this.streams = streams;
