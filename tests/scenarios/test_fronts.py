@@ -103,7 +103,7 @@ async def until_there(url: str, context: ssl.SSLContext) -> None:
 async def hears_by_push(audience: str, context: ssl.SSLContext) -> None:
     url = audience.replace("https", "wss") + "/r/night/push?rendition=aac"
     async with websockets.connect(url, ssl=context, compression=None) as listener, asyncio.timeout(20):
-        kinds = []
+        kinds: list[int] = []
         while kinds.count(2) < 8:
             message = await listener.recv()
             if isinstance(message, bytes):
