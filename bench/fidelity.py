@@ -10,6 +10,7 @@ was before any codec; the figure is the mean. What the first encoder alone leave
 import asyncio
 import io
 import re
+import sys
 from dataclasses import dataclass, field
 
 import av
@@ -215,4 +216,4 @@ async def main() -> bool:
 
 
 if __name__ == "__main__":
-    run(main(), limit_s=300)
+    sys.exit(0 if run(main(), limit_s=300) else 1)

@@ -6,6 +6,7 @@ speaker and the Python listener hear a sample when it could be played at the ear
 """
 
 import asyncio
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -103,4 +104,4 @@ def _ways(found: dict[str, list[float]]) -> list[tuple[str, list[float]]]:
 
 
 if __name__ == "__main__":
-    run(main(), limit_s=240)
+    sys.exit(0 if run(main(), limit_s=240) else 1)

@@ -37,7 +37,7 @@ class Goal:
 def arguments(description: str) -> argparse.ArgumentParser:
     """Return a parser with the options every bench has."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the figures here (for all benches: a folder)")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it works, not for figures")
     return parser
 

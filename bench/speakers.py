@@ -1,13 +1,14 @@
 """Many speakers in a process of their own, for bench.stage: two talk at a time, the others are silent.
 
-Told in one JSON line on stdin (``{"whip", "tokens", "core"}``); says ``connected`` on stdout once all are, and ends when
-stdin does.
+Told in one JSON line on stdin (``{"whip", "tokens", "core"}``). Says ``connected`` on stdout once all are; ends when
+stdin does, and then says how many packets each sent a second (50 if they had time to).
 """
 
 import asyncio
 import json
 import os
 import sys
+import time
 
 import numpy as np
 
@@ -26,14 +27,14 @@ class Turns:
     def __init__(self, place: int, count: int, said: list[bytes], quiet: list[bytes]) -> None:
         self._pair, self._pairs = place // 2, (count + 1) // 2
         self._said, self._quiet = said, quiet
-        self._tick = 0
+        self.tick = 0
 
     def __call__(self) -> bytes:
         """Return the next packet."""
-        self._tick += 1
-        talks = self._tick // TURN_TICKS % self._pairs == self._pair
+        self.tick += 1
+        talks = self.tick // TURN_TICKS % self._pairs == self._pair
         packets = self._said if talks else self._quiet
-        return packets[self._tick % len(packets)]
+        return packets[self.tick % len(packets)]
 
 
 async def speak(whip: str, tokens: list[str]) -> None:
@@ -41,15 +42,18 @@ async def speak(whip: str, tokens: list[str]) -> None:
     said = BrowserEncoder(BITRATE_BPS).encode(speech(20.0))
     quiet = BrowserEncoder(BITRATE_BPS).encode(np.concatenate([silence()[0] for _ in range(500)]))
     async with asyncio.TaskGroup() as group:
+        turns = [Turns(place, len(tokens), said, quiet) for place in range(len(tokens))]
         speakers = [
-            WhipSpeaker(HttpWhip(whip, token), Turns(place, len(tokens), said, quiet), SystemClock())
-            for place, token in enumerate(tokens)
+            WhipSpeaker(HttpWhip(whip, token), turn, SystemClock()) for token, turn in zip(tokens, turns, strict=True)
         ]
         tasks = [group.create_task(speaker.run()) for speaker in speakers]
         for speaker in speakers:
             await speaker.connected.wait()
         print("connected", flush=True)
+        before, begun = sum(turn.tick for turn in turns), time.monotonic()
         await asyncio.to_thread(sys.stdin.read)
+        sent = sum(turn.tick for turn in turns) - before
+        print(round(sent / len(turns) / (time.monotonic() - begun), 1), flush=True)
         for speaker in speakers:
             speaker.leave()
         await asyncio.wait(tasks, timeout=3)

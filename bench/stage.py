@@ -44,8 +44,8 @@ def pin(pid: int, core: int) -> None:
 
 
 @asynccontextmanager
-async def speakers(room: BenchRoom, tokens: list[str]) -> AsyncIterator[None]:
-    """Have so many people on stage inside the context."""
+async def speakers(room: BenchRoom, tokens: list[str]) -> AsyncIterator[list[float]]:
+    """Have so many people on stage inside the context; afterwards the list has the packets each sent a second."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.speakers", stdin=pipe, stdout=pipe, cwd=Path(__file__).parent.parent
@@ -57,8 +57,10 @@ async def speakers(room: BenchRoom, tokens: list[str]) -> AsyncIterator[None]:
         process.stdin.write(json.dumps(told).encode() + b"\n")
         async with asyncio.timeout(60):
             assert await process.stdout.readline() == b"connected\n", "the speakers do not connect"
-        yield
+        rate: list[float] = []
+        yield rate
         process.stdin.close()
+        rate.append(float(await process.stdout.readline()))
         async with asyncio.timeout(10):
             await process.wait()
     finally:
@@ -73,8 +75,8 @@ async def late_ticks(room: BenchRoom) -> float:
     return sum(map(float, re.findall(r"^stentor_origin_late_ticks_total\S* (\S+)$", page, re.MULTILINE)))
 
 
-async def measure(seconds: float) -> dict[int, tuple[float, float]]:
-    """Return (percent, late ticks) by number of speakers."""
+async def measure(seconds: float) -> dict[int, tuple[float, float, float]]:
+    """Return (percent, late ticks, packets a second) by number of speakers."""
     found = {}
     async with bench_room() as room:
         tokens = [await room.link(f"Speaker {number + 1}") for number in range(max(SIZES))]
@@ -83,12 +85,13 @@ async def measure(seconds: float) -> dict[int, tuple[float, float]]:
         for pid, _ in descendants(os.getpid()):
             pin(pid, ROOM_CORE if pid == process else OTHER_CORE)
         for size in SIZES:
-            async with speakers(room, tokens[:size]):
+            async with speakers(room, tokens[:size]) as rate:
                 await asyncio.sleep(_SETTLE_S)
                 late, used, begun = await late_ticks(room), cpu_s(process), time.monotonic()
                 await asyncio.sleep(seconds)
                 percent = 100 * (cpu_s(process) - used) / (time.monotonic() - begun)
-                found[size] = (round(percent, 1), await late_ticks(room) - late)
+                late = await late_ticks(room) - late
+            found[size] = (round(percent, 1), late, rate[0])
     return found
 
 
@@ -100,12 +103,14 @@ async def main() -> bool:
         raise SystemExit("bench.stage needs two cores: one for the room, one for the speakers.")
     before = machine()
     found = await measure(8.0 if options.quick else 20.0)
-    figures = {f"cpu_{size}": percent for size, (percent, _) in found.items()}
+    figures = {f"cpu_{size}": percent for size, (percent, _, _) in found.items()}
     notes = [
-        "ticks that began more than 20 ms late: " + ", ".join(f"{late:.0f} with {n}" for n, (_, late) in found.items())
+        "ticks that began more than 20 ms late: "
+        + ", ".join(f"{late:.0f} with {n}" for n, (_, late, _) in found.items()),
+        "packets that each speaker sent a second: " + ", ".join(f"{rate} of {n}" for n, (_, _, rate) in found.items()),
     ]
     return report("stage", GOALS, figures, path=options.json, before=before, notes=notes)
 
 
 if __name__ == "__main__":
-    run(main(), limit_s=240)
+    sys.exit(0 if run(main(), limit_s=240) else 1)

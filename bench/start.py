@@ -7,6 +7,7 @@ at a push listener, which joins as soon as the room is there. The click is timed
 
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -97,4 +98,4 @@ async def main() -> bool:
 
 
 if __name__ == "__main__":
-    run(main(), limit_s=240)
+    sys.exit(0 if run(main(), limit_s=240) else 1)

@@ -10,6 +10,7 @@ these were acknowledged or spooled: afterwards the log must hold each, byte for 
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -214,4 +215,4 @@ async def main() -> bool:
 
 
 if __name__ == "__main__":
-    run(main(), limit_s=480)
+    sys.exit(0 if run(main(), limit_s=480) else 1)
