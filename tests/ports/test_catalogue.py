@@ -57,6 +57,18 @@ async def catalogue(url: str) -> AsyncIterator[SqlCatalogue]:
     await catalogue.close()
 
 
+async def test_a_full_disk_says_so(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/data/catalogue.db"
+    await migrate(url)
+    catalogue = SqlCatalogue(url)
+    async with catalogue._transaction() as connection:
+        await connection.execute(text("PRAGMA max_page_count = 1"))  # as large as it is: SQLite says what a disk would
+    with pytest.raises(StoreUnavailable, match="disk is full. Nothing was changed; have somebody free some space"):
+        await catalogue.add_room(replace(ROOM, description="x" * 500_000))
+    assert await catalogue.rooms() == []
+    await catalogue.close()
+
+
 async def test_migrations_make_exactly_the_tables_and_may_run_again(url: str) -> None:
     await migrate(url)
 

@@ -60,11 +60,12 @@ class NatsLog(NatsRecords):
                 except nats.js.errors.APIError as error:
                     if error.err_code not in (_WRONG_LAST_SEQUENCE, _IN_FLIGHT):
                         raise
-                except AWAY:
+                except AWAY as error:
                     # It may be stored although nobody told us.
                     epoch, sequence, claim = await self._newest_epoch(subject)
                     if claim == ours:
                         return Fence(room, epoch, sequence)
+                    raise BusUnavailable(f"The log does not take the claim ({describe(error)}).") from error
                 await self._clock.sleep(_IN_FLIGHT_PAUSE_S)
         raise BusUnavailable(f"Too many origins claim room {room} at once.")
 

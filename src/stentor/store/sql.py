@@ -16,6 +16,9 @@ from stentor.store.catalogue import AuditEntry, Link, LinkChanges, Recording, Ro
 from stentor.store.sql_engine import create_engine
 from stentor.store.sql_tables import ANNOUNCEMENTS, AUDIT, LINKS, RECORDINGS, ROOMS
 
+_AWAY = "The catalogue does not answer. Nothing was changed; try again in a moment."
+_DISK_FULL = "The server's disk is full. Nothing was changed; have somebody free some space, then try again."
+
 
 class SqlCatalogue:
     """The catalogue port over SQLAlchemy Core. Call ``sql_migrate.migrate`` once before the first use."""
@@ -40,9 +43,7 @@ class SqlCatalogue:
         except IntegrityError:
             raise
         except (DBAPIError, PoolTimeoutError, OSError) as error:
-            raise StoreUnavailable(
-                "The catalogue does not answer. Nothing was changed; try again in a moment."
-            ) from error
+            raise StoreUnavailable(_DISK_FULL if _is_disk_full(error) else _AWAY) from error
         except SQLAlchemyError as error:
             raise StoreUnavailable(f"The catalogue refused the request ({type(error).__name__}).") from error
 
@@ -198,3 +199,9 @@ def _link(row: RowMapping) -> Link:
 
 def _link_values(link: Link) -> dict[str, object]:
     return {**asdict(link), "role": str(link.role)}
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Tell a full disk by what SQLite, or PostgreSQL (53100, disk_full), says of it."""
+    cause = getattr(error, "orig", error)
+    return "disk is full" in str(cause) or getattr(cause, "sqlstate", None) == "53100"

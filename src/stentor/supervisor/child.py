@@ -30,7 +30,8 @@ class Spec:
 
     ``environment`` is asked anew at each start. ``socket``: its private endpoint. ``ready`` is asked instead of the
     socket where there is none, with the process id. ``on_line`` takes what it says on stderr, line by line.
-    ``awaited``: what comes after it is started only once it is ready.
+    ``awaited``: what comes after it is started only once it is ready. ``stuck`` is asked now and then: true when
+    only another start would help.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Spec:
     ready: Callable[[int], Awaitable[list[str]]] | None = None
     on_line: Callable[[str], None] | None = None
     awaited: bool = False
+    stuck: Callable[[], bool] | None = None
 
 
 class Child:
@@ -138,6 +140,12 @@ class Child:
             reasons = []
         self._was_ready = self._was_ready or not reasons
         return reasons
+
+    def restart_if_stuck(self) -> None:
+        """Ask it to end when it says that only another start would help; ``run`` starts it again."""
+        if self.pid is not None and self.spec.stuck is not None and self.spec.stuck():
+            log.warning("process_stuck", child=self.spec.name)
+            self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Kill it now, for good."""

