@@ -26,6 +26,9 @@ from stentor.telemetry import logger
 HISTORY_STEPS = 128
 """How far back an edge reaches when it begins: 30.7 s, the window of LL-HLS and what can be resumed."""
 
+_ABSURD_STEPS = 360_000
+"""A day ahead: no clock that is wrong but rubbish."""
+
 log = logger("edge")
 
 
@@ -103,10 +106,17 @@ class Relay:
         if chunk.room != self.room or chunk.rendition is not self.rendition.name:
             DROPPED.labels("garbled").inc()
             return
+        if chunk.step > max(self._present_step(), self._ordering.step) + _ABSURD_STEPS:
+            # Taken for true it would make everything that is due look like the past.
+            DROPPED.labels("garbled").inc()
+            return
         self._last_ns = MonotonicNs(self._clock.monotonic_ns())
         self._offer(chunk)
         if self._ordering.gap is not None:
             self._wake.set()
+
+    def _present_step(self) -> int:
+        return (self._clock.wall_ns() - self._zero_ns) // STEP_NS
 
     def _offer(self, chunk: Chunk) -> None:
         ordering = self._ordering
@@ -129,8 +139,7 @@ class Relay:
 
     async def _catch_up(self) -> None:
         """Begin with what the ring or the log holds of the last half minute."""
-        now_step = (self._clock.wall_ns() - self._zero_ns) // STEP_NS
-        after = Step(max(-1, now_step - HISTORY_STEPS))
+        after = Step(max(-1, self._present_step() - HISTORY_STEPS))
         chunks = await from_ring(self._bus, self.room, self.rendition.name, after)
         if not chunks:
             chunks = await from_log(self._bus, self.room, self.rendition.name, after)

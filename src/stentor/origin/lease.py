@@ -161,5 +161,5 @@ def _holder(document: Document) -> tuple[str, str]:
     try:
         value = json.loads(document.value or b"{}")
         return str(value.get("host", "")), str(value.get("instance", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return "", ""

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge, Histogram
+from pydantic import ValidationError
 
 from stentor.bus.port import Bus
 from stentor.clock import Clock, MonotonicNs
@@ -41,6 +42,7 @@ _TICK = Histogram(
     buckets=(0.001, 0.002, 0.004, 0.008, 0.012, 0.016, 0.02, 0.05),
 )
 _LATE = Counter("stentor_origin_late_ticks_total", "Ticks that began more than 20 ms after they were due")
+_GARBLED = Counter("stentor_origin_garbled_documents_total", "Documents of our room that could not be read")
 _ON_AIR = Gauge("stentor_origin_on_air", "1 while voices go out")
 
 
@@ -102,8 +104,13 @@ class LiveRoom:
 
     async def _follow_document(self) -> None:
         async for change in self._parts.bus.watch("rooms"):
-            if change is not None and change.key == self.room and change.value is not None:
+            if change is None or change.key != self.room or change.value is None:
+                continue
+            try:
                 self._document = RoomDocument.model_validate_json(change.value)
+            except ValidationError as error:
+                _GARBLED.inc()
+                _log.error("room_document_garbled", room=self.room, error=str(error))
 
     # --- the tick
 

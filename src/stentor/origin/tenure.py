@@ -120,8 +120,15 @@ async def _newest_chunks(bus: Log, clock: Clock, room: str) -> dict[RenditionNam
     newest = {}
     for name in RenditionName:
         record = await _last(bus, clock, chunk_subject(room, name))
-        if record is not None:
+        if record is None:
+            continue
+        try:
             newest[name] = decode_chunk(record.payload)
+        except MediaError as error:
+            # The proof will show a break here; the room must go on all the same.
+            log.error(
+                "last_chunk_garbled", room=room, rendition=str(name), sequence=record.sequence, error=error.detail
+            )
     return newest
 
 

@@ -154,6 +154,7 @@ async def test_rubbish_and_other_rooms_chunks_change_nothing() -> None:
         await scene.heard.is_ready.wait()
         await scene.bus.publish(LIVE, b"rubbish")
         await scene.bus.publish(LIVE, encode_chunk(other))
+        await scene.live(chunk(2**50))
         await scene.live(chunk(50))
     assert scene.heard.positions == [(1, 50)]
 

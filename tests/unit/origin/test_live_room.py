@@ -158,6 +158,18 @@ async def test_a_room_that_is_not_recorded_is_heard_and_leaves_nothing(tmp_path)
         assert [file.stat().st_size < 200 for file in tmp_path.iterdir()] == [True]
 
 
+async def test_rubbish_about_the_room_changes_nothing(tmp_path):
+    async with night(tmp_path, state=RoomState.LIVE) as it:
+        await join(it)
+        for rubbish in (b"", b"rubbish", b"[" * 100_000, b'{"room": "night"}'):
+            await it.bus.put("rooms", "night", rubbish)
+            await it.talk(1.0)
+        assert it.stages[-1].on_air
+        await it.state(RoomState.ENDED)
+        await it.talk(1.0)
+        assert it.running.done()
+
+
 async def test_the_ring_has_what_went_out(tmp_path):
     async with night(tmp_path, state=RoomState.LIVE) as it:
         await it.talk(4.0)

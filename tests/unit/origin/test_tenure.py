@@ -106,6 +106,16 @@ async def test_a_successor_logs_the_spool_and_goes_on(origins: Origins) -> None:
     second.spool.close(delete=True)
 
 
+async def test_rubbish_at_the_end_of_the_log_does_not_keep_a_room_away(origins: Origins) -> None:
+    first = await origins.take()
+    await origins.bus.append(first.fence, chunk_subject("demo", "opus"), "rubbish", b"rubbish")
+    await origins.bus.append(first.fence, chunk_subject("demo", "aac"), "9", message(1, 9, rendition=RenditionName.AAC))
+    first.spool.close(delete=True)
+    second = await origins.take()
+    assert (second.epoch, second.last_step, set(second.heads)) == (2, 9, {RenditionName.AAC})
+    second.spool.close(delete=True)
+
+
 async def test_an_epoch_without_a_chunk_is_no_discontinuity(origins: Origins) -> None:
     for _ in range(3):
         tenure = await origins.take()
