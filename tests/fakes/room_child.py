@@ -1,6 +1,7 @@
 """Stands for a room's process in tests of the host: argv is a journal; each thing it does is a JSON line there.
 
-Rooms named ``crash…`` end at once with 1, ``stuck…`` ignore SIGTERM; SIGUSR1 ends the room (0), SIGUSR2 fences it (3).
+Rooms named ``crash…`` end at once with 1, ``refuse-PORT`` with 2 when given that port, ``stuck…`` ignore SIGTERM;
+SIGUSR1 ends the room (0), SIGUSR2 fences it (3).
 """
 
 import json
@@ -39,6 +40,8 @@ given = json.loads(line)
 note(did="assigned", **given)
 if given["room"].startswith("crash"):
     leave(1, "crashed")
+if given["room"] == f"refuse-{given['udp_port']}":
+    leave(2, "refused")
 if given["room"].startswith("stuck"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 say(serving=given["room"], epoch=1)

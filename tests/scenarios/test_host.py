@@ -153,6 +153,14 @@ async def test_no_port_left_is_said(bus, tmp_path, capfd) -> None:
                 said += capfd.readouterr().err
 
 
+async def test_a_port_that_somebody_else_uses_is_left_to_them(bus, tmp_path) -> None:
+    await open_room(bus, "refuse-40000")
+    async with Machine(bus, tmp_path, "one", range(40000, 40002)).running() as machine:
+        await until(lambda: len(machine.done("assigned")) > 1, "there is no second try")
+        assert [line["udp_port"] for line in machine.done("assigned")] == [40000, 40001]
+        await machine.runs("refuse-40000")
+
+
 async def test_a_crash_loop_is_slowed_down(bus, tmp_path) -> None:
     await open_room(bus, "crash")
     async with Machine(bus, tmp_path, "one").running() as machine:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from stentor.bus.port import Bus, live_stage_subject
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.origin.lease import Leases
-from stentor.origin.processes import EXIT_ENDED, EXIT_FENCED, Crashes, RoomProcess, Spares, Spawn
+from stentor.origin.processes import EXIT_ENDED, EXIT_FENCED, EXIT_REFUSED, Crashes, RoomProcess, Spares, Spawn
 from stentor.room.documents import RoomDocument
 from stentor.room.states import OPEN_STATES
 from stentor.telemetry import logger
@@ -43,16 +43,24 @@ class UdpPorts:
     def __init__(self, ports: range) -> None:
         self._all = ports
         self._taken: dict[str, int] = {}
+        self._refused: set[int] = set()
 
     def take(self, room: str) -> int | None:
-        """Return the room's port, or None when all are taken."""
-        used = set(self._taken.values())
+        """Return the room's port, or None when all are taken; those that were refused come last."""
         if room not in self._taken:
-            free = next((port for port in self._all if port not in used), None)
-            if free is None:
+            used = set(self._taken.values())
+            free = [port for port in self._all if port not in used]
+            if not free:
                 return None
-            self._taken[room] = free
+            self._taken[room] = min(free, key=lambda port: (port in self._refused, port))
         return self._taken[room]
+
+    def refused(self, room: str) -> int | None:
+        """Return another port for a room whose process could not have its own, or the same when there is none."""
+        self._refused.add(self._taken.pop(room))
+        if self._refused.issuperset(self._all):
+            self._refused.clear()
+        return self.take(room)
 
     def give_back(self, room: str) -> None:
         """Free the room's port."""
@@ -199,6 +207,8 @@ class Host:
             delay_s = crashes.delay_s(process.age_s)
             _deaths.inc()
             log.error("room_process_died", room=room, pid=process.pid, code=code, again_in_s=delay_s)
+            if code == EXIT_REFUSED:
+                port = self._ports.refused(room) or port
             if delay_s:
                 await self._clock.sleep(delay_s)
 

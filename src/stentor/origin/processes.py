@@ -2,8 +2,8 @@
 
 A process is told its room as one JSON line on stdin, ``{"room": "demo", "udp_port": 40000}``, and says how far it is
 as JSON lines on stdout: ``{"ready": true}`` when it has imported everything, ``{"serving": "demo", "epoch": 3}`` when
-the room runs. It exits with 0 when the room has ended or it was asked to stop, with 3 when another origin has taken
-the room. It must end when stdin does.
+the room runs. It exits with 0 when the room has ended or it was asked to stop, with 2 when it cannot have what it was
+given, such as its port, with 3 when another origin has taken the room. It must end when stdin does.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.telemetry import logger
 
 EXIT_ENDED = 0
+EXIT_REFUSED = 2
 EXIT_FENCED = 3
 _DELAYS_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 10.0
