@@ -3,7 +3,7 @@
 StentorError
 ├── RequestError        change the request: carries an HTTP status and a slug (RFC 9457)
 │   ├── BadRequest 400 · Unauthenticated 401 · Forbidden 403 · NotFound 404
-│   └── Conflict 409 · TooLarge 413 · Unsupported 415 · NotAcceptable 406
+│   └── NotAcceptable 406 · Conflict 409 · TooLarge 413 · Unsupported 415 · Unprocessable 422
 ├── Unavailable 503     try again: the bus, a store or an origin is away
 │   └── BusUnavailable · StoreUnavailable · OriginUnavailable
 ├── Fenced              stop for good: a later epoch owns the room
@@ -98,6 +98,13 @@ class Unsupported(RequestError):
 
     status = 415
     slug = "unsupported-media-type"
+
+
+class Unprocessable(RequestError):
+    """It can be read, and asks for what we do not do."""
+
+    status = 422
+    slug = "unprocessable"
 
 
 class Unavailable(StentorError):

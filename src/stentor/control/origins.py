@@ -15,12 +15,14 @@ from stentor.errors import (
     OriginUnavailable,
     StentorError,
     TooLarge,
+    Unprocessable,
     Unsupported,
 )
 from stentor.room.requests import Reply
 
 _REFUSALS: dict[int, type[StentorError]] = {
-    kind.status: kind for kind in (BadRequest, Forbidden, NotFound, NotAcceptable, Conflict, TooLarge, Unsupported)
+    kind.status: kind
+    for kind in (BadRequest, Forbidden, NotFound, NotAcceptable, Conflict, TooLarge, Unprocessable, Unsupported)
 }
 _AWAY = "Nobody runs this room at the moment. It comes back by itself within seconds: try again."
 

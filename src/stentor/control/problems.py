@@ -51,6 +51,7 @@ _MEANINGS = {
     412: "The session has moved on.",
     413: "The body is larger than 64 kB.",
     415: "The content type is not the one this address reads.",
+    422: "It can be read, and asks for what is not done here.",
     429: "Too many failures; `retry_after_s` says how long to wait.",
     503: "Something we need is away; try again after `Retry-After` seconds.",
 }

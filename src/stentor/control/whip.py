@@ -132,13 +132,18 @@ async def _settle(rules: Rules, who: Staff, room: str, answered: Answered, etag:
         await parts.origins.ask(room, "mute", Mute(person=who.person, muted=True, by="host"))
 
 
-@router.patch("/{session}", status_code=204, summary="Trickle ICE", responses=problems(401, 403, 404, 409, 412, 415))
+@router.patch(
+    "/{session}", status_code=204, summary="Trickle ICE", responses=problems(401, 403, 404, 409, 412, 415, 422)
+)
 async def candidates(room: RoomPath, session: str, request: Request, rules: Using, who: Speaker) -> None:
-    """Send candidates as they are found (RFC 8840). `If-Match`, if sent, is the answer's `ETag`."""
+    """Send candidates as they are found (RFC 8840). `If-Match`, if sent, is the answer's `ETag`.
+
+    An ICE restart (`If-Match: "*"`) is refused with 422, as RFC 9725, 4.3.1 has it of a server that does none.
+    """
     await _own_session(rules, who, room, session)
     _require_type(request, _FRAGMENT)
     match = request.headers.get("if-match")
-    if match is not None and match != who.link.whip_etag:
+    if match not in (None, "*", '"*"', who.link.whip_etag):
         raise PreconditionFailedError(
             "These candidates are for an ICE session that is over. ICE restarts: send a new offer."
         )

@@ -14,7 +14,7 @@ from aiortc import RTCCertificate
 from prometheus_client import Gauge, Histogram
 
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
-from stentor.errors import BadRequest, MediaError
+from stentor.errors import MediaError, Unprocessable
 from stentor.origin import rtcp, rtp, sdp
 from stentor.origin.dtls import DtlsSrtp, fingerprint, process_certificate
 from stentor.origin.guard import drop
@@ -136,10 +136,10 @@ class MediaSession:
             await self._free()
 
     def add_candidates(self, fragment: str) -> None:
-        """Take trickled candidates (WHIP PATCH). Raises BadRequest or TooLarge."""
+        """Take trickled candidates (WHIP PATCH). Raises BadRequest, TooLarge, Unprocessable (an ICE restart)."""
         trickled = sdp.parse_fragment(fragment)
         if self._offer is None or trickled.ufrag not in (None, self._offer.ufrag):
-            raise BadRequest("ICE restarts are not supported: send a new offer.", slug="no-ice-restart")
+            raise Unprocessable("ICE restarts are not supported: send a new offer.", slug="no-ice-restart")
         for candidate in trickled.candidates:
             self._ice.add_remote(candidate)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stentor.errors import BadRequest, NotAcceptable
+from stentor.errors import BadRequest, NotAcceptable, Unprocessable
 from tests.fakes.staff import ANSWER, OFFER, OTHER_DEVICE, Desk, running_origin
 
 WHIP = "/r/demo/whip"
@@ -150,8 +150,13 @@ async def test_trickle(desk: Desk) -> None:
         assert origin.asked[-1] == ("candidates", {"session": "session-1", "fragment": "a=x:1\r\n"})
         stale = await desk.call("PATCH", where, session, content="", headers={**FRAGMENT, "If-Match": '"old"'})
         assert stale.status_code == 412
+        origin.refusal = Unprocessable("ICE restarts are not supported: send a new offer.", slug="no-ice-restart")
+        restart = await desk.call(
+            "PATCH", where, session, content="a=ice-ufrag:new\r\n", headers={**FRAGMENT, "If-Match": "*"}
+        )
+        assert (restart.status_code, restart.json()) == (422, origin.refusal.problem())
         assert (await desk.call("PATCH", where, session, content="", headers=SDP)).status_code == 415
-        assert origin.verbs() == ["offer", "candidates", "candidates"]
+        assert origin.verbs() == ["offer", "candidates", "candidates", "candidates"]
 
 
 async def test_only_the_same_person_ends_a_session(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from stentor.clock import SystemClock
 from stentor.demo.peer import Heard, Peer
-from stentor.errors import BadRequest, NotAcceptable, TooLarge, Unavailable
+from stentor.errors import BadRequest, NotAcceptable, TooLarge, Unavailable, Unprocessable
 from stentor.origin import session as session_module
 from stentor.origin.mux import UdpMux
 from stentor.origin.session import MediaSession, SessionEvents
@@ -328,7 +328,7 @@ async def test_trickled_candidates_are_taken_for_this_generation_alone():
         for port in range(6_000, 6_100):
             session.add_candidates(f"a=candidate:1 1 udp 1 127.0.0.1 {port} typ host\r\n")
         assert len(session._ice.remote_candidates) == 32
-        with pytest.raises(BadRequest, match="new offer"):
+        with pytest.raises(Unprocessable, match="new offer"):
             session.add_candidates("a=ice-ufrag:other\r\n")
 
 
