@@ -141,6 +141,19 @@ async def test_the_replay_is_passed_through(room: WavRoom, client: httpx.AsyncCl
     assert said == [{"hls": "/r/demo/replay.m3u8"}]
 
 
+async def test_whoever_comes_after_the_end_is_sent_to_the_replay(room: WavRoom, client: httpx.AsyncClient) -> None:
+    for state in (RoomState.ENDED, RoomState.PUBLISHED):
+        await room.put(state)
+        async with asyncio.timeout(10):
+            while (await client.get("/r/demo/state.json")).json()["state"] != state:  # noqa: ASYNC110  # nothing announces it
+                await asyncio.sleep(0.05)
+        for live in ("live.m3u8", "live-opus.m3u8"):
+            answer = await client.get(f"/r/demo/{live}")
+            assert (answer.status_code, answer.headers["location"]) == (302, "replay.m3u8")
+            assert (await client.get(f"/r/demo/{live}", follow_redirects=True)).text == "demo GET"
+        assert "where its replay is" in (await client.get("/r/demo/aac.m3u8")).json()["detail"]
+
+
 async def test_a_deleted_room_lets_everybody_go(room: WavRoom, client: httpx.AsyncClient) -> None:
     async with connect(f"ws://127.0.0.1:{room.port}/r/demo/push", proxy=None) as listener:
         await listener.recv()

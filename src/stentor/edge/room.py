@@ -74,6 +74,11 @@ class Room:
         """Tell whether an origin runs the room and listeners are let in."""
         return self.document.state in OPEN_STATES and self.document.zero_ns is not None
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the room has ended and nothing of its program is left here."""
+        return self.document.state in (RoomState.ENDED, RoomState.PUBLISHED) and not self._programs
+
     def program(self, name: RenditionName) -> Program:
         """Return a rendition's program; begin to relay it if nobody has asked before.
 

@@ -137,6 +137,8 @@ class Routes:
     def _playback(self, connection: Connection, request: Request, room: Room, rest: str) -> Response | None:
         if rest in _MULTIVARIANT:
             self._gate(room)
+            if room.is_over:
+                return _to_replay(room)
             self._note_player(request, room)
             return multivariant_response(_MULTIVARIANT[rest], request)
         rendition = _BOXED.get(rest.removesuffix(".m3u8")) if rest.endswith(".m3u8") else None
@@ -221,6 +223,13 @@ def _not_open(room: Room) -> Conflict:
         slug="room-not-open",
         state=str(room.document.state),
     )
+
+
+def _to_replay(room: Room) -> Response:
+    """Send a player that comes after the end to the replay, under whatever address it found us."""
+    if not room.document.recorded:
+        raise _not_open(room)
+    return Response(302, {"Location": "replay.m3u8", "Cache-Control": ONE_SECOND, **CORS})
 
 
 def _not_allowed(methods: str) -> NotAllowed:
