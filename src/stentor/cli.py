@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -127,6 +128,8 @@ def _run(work: Coroutine[object, object, Result]) -> Result | None:
     """Run until the work ends, and return what it gives, or is cancelled by a signal: None."""
     import uvloop
 
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each listener takes a descriptor; children inherit it
     try:
         return uvloop.run(work)
     except (asyncio.CancelledError, KeyboardInterrupt):

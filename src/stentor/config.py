@@ -127,13 +127,6 @@ class Settings(BaseSettings):
         description="Edge processes on this machine; 0: one a core, at least two.",
         json_schema_extra=_extra(PROCESSES),
     )
-    warm_spares: int = Field(
-        1,
-        ge=0,
-        le=16,
-        description="Room processes kept ready, so that a room opens and recovers at once.",
-        json_schema_extra=_extra(PROCESSES),
-    )
     node: str = Field(
         "",
         description="Name of this machine among others; default: its host name.",

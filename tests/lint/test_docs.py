@@ -48,7 +48,10 @@ def flags() -> set[str]:
                 # Typer takes the first flag of an annotation for the default, and sorts that out later.
                 words = (getattr(option, "default", None), *(getattr(option, "param_decls", None) or ()))
                 found |= {word for word in words if isinstance(word, str) and word.startswith("--")}
-    return found | {"--help", "--fingerprint"}
+    benches = [
+        word for file in (ROOT / "bench").glob("*.py") for word in re.findall(r'"(--[a-z-]+)"', file.read_text())
+    ]
+    return found | {"--help", "--fingerprint", *benches}
 
 
 def anchors(text: str) -> set[str]:

@@ -108,12 +108,10 @@ def _udp(settings: Settings) -> Iterator[Problem]:
         except ValueError:
             yield Problem(Severity.ERROR, f"--udp-bind {address} is no address: give IP addresses of this machine.")
             return
-    needed = 1 + settings.warm_spares
-    if len(settings.udp_range) < needed:
+    if len(settings.udp_range) == 1:
         yield Problem(
             Severity.WARNING,
-            f"--udp-ports {settings.udp_ports} is enough for {len(settings.udp_range)} open room(s): "
-            "each takes one port, and so does a warm spare.",
+            f"--udp-ports {settings.udp_ports} is enough for one open room at a time: each takes one port.",
         )
     hosts = settings.udp_bind or ("0.0.0.0",)  # noqa: S104 - tried, not listened on
     taken = [port for port in settings.udp_range[:_MANY_UDP_PORTS] if not _udp_free(hosts, port)]
@@ -167,10 +165,10 @@ def _secure_pages(settings: Settings) -> Iterator[Problem]:
 
 
 def _descriptors() -> Iterator[Problem]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if max(soft, hard) < LOW_DESCRIPTORS:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < LOW_DESCRIPTORS:
         yield Problem(
             Severity.WARNING,
-            f"Only {soft} files and connections may be open at once, which limits listeners: "
+            f"Only {hard} files and connections may be open at once, which limits listeners: "
             "raise it with `ulimit -n 65536` or LimitNOFILE in the service.",
         )

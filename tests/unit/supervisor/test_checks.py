@@ -93,7 +93,7 @@ def test_udp_ports_taken_or_too_few(tmp_path):
     assert f"UDP port {first} of --udp-ports {ports} is taken" in texts(some, Severity.WARNING)
     assert f"No UDP port of {first} is free" in texts(none, Severity.ERROR)
     few = check(settings(tmp_path, udp_ports=ports.partition("-")[0]))
-    assert "is enough for 1 open room(s)" in texts(few, Severity.WARNING)
+    assert "is enough for one open room" in texts(few, Severity.WARNING)
     assert "no address" in texts(check(settings(tmp_path, udp_bind="lan")), Severity.ERROR)
 
 

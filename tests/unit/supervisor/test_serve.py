@@ -103,11 +103,11 @@ async def test_readiness_follows_a_process_that_dies(stage):
         assert (page.status, json.loads(page.body)) == (200, {"ready": True, "reasons": []})
         (stage.folder / "edge.up").unlink()
         (edge,) = parent.children
-        os.kill(edge.pid or 0, signal.SIGKILL)
-        await until(lambda: edge.restarts == 1, "its death is noticed")
         page = await parent.answer("/readyz")
         assert page.status == 503
         assert "edge: it " in json.loads(page.body)["reasons"][0]
+        os.kill(edge.pid or 0, signal.SIGKILL)
+        await until(lambda: edge.restarts == 1, "its death is noticed")
         await until(lambda: stage.lines.count("edge up") == 2, "it is back")
         await until((stage.folder / "edge.up").exists, "it is ready")
         assert (await parent.answer("/readyz")).status == 200
