@@ -45,7 +45,11 @@ EAR = """
       }
       if (onset === null && loud && quiet > context.sampleRate / 4) { onset = now; crossings = 0; count = 0; sign = 0; }
       else if (onset !== null) {
-        for (const x of block) { const s = Math.sign(x); if (s && sign && s !== sign) crossings++; if (s) sign = s; }
+        for (const x of block) {
+          const s = Math.abs(x) < 0.01 ? 0 : Math.sign(x); // noise before the tone is no pitch
+          if (s && sign && s !== sign) crossings++;
+          if (s) sign = s;
+        }
         count += block.length;
         if (count >= 2400) { ear.heard.push([onset, crossings * context.sampleRate / (2 * count)]); onset = null; }
       }
