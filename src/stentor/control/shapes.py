@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from stentor.clock import UnixNs, iso_utc
 from stentor.control.settings import ControlSettings
@@ -15,6 +15,17 @@ from stentor.store.catalogue import Link, Room
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$"
 
+_LAST_YEAR = 2200
+
+
+def _in_this_age(at: datetime) -> datetime:
+    """Refuse a time that no calendar of ours can hold: nanoseconds have 64 bits."""
+    if not _EPOCH <= at <= datetime(_LAST_YEAR, 1, 1, tzinfo=UTC):
+        raise ValueError(f"give a time between 1970 and {_LAST_YEAR}")
+    return at
+
+
+PlannedStart = Annotated[AwareDatetime, AfterValidator(_in_this_age)]
 LinkState = Literal["unused", "in-use", "asked", "revoked"]
 InvitedRole = Literal[Role.HOST, Role.COHOST, Role.SPEAKER, Role.MODERATOR]
 
@@ -39,7 +50,7 @@ class NewRoom(_Body):
     )
     description: Annotated[str, Field(max_length=4000)] = ""
     language: Annotated[str, Field(pattern=_LANGUAGE, examples=["en", "ar"])] = "en"
-    planned_start: AwareDatetime | None = None
+    planned_start: PlannedStart | None = None
     time_zone: Annotated[str | None, Field(max_length=64, examples=["Asia/Beirut"])] = None
     recorded: bool = True
 
@@ -50,7 +61,7 @@ class EditRoom(_Body):
     title: Annotated[str, Field(max_length=500)] = ""
     description: Annotated[str, Field(max_length=4000)] = ""
     language: Annotated[str, Field(pattern=_LANGUAGE)] = "en"
-    planned_start: AwareDatetime | None = None
+    planned_start: PlannedStart | None = None
     time_zone: Annotated[str | None, Field(max_length=64)] = None
     recorded: bool = True
 
@@ -60,7 +71,7 @@ class Command(_Body):
 
     expected: Annotated[RoomState | None, Field(description="Refuse if the room is in another state by now.")] = None
     force: Annotated[bool, Field(description="Start although speakers are muted or were not heard yet.")] = False
-    planned_start: Annotated[AwareDatetime | None, Field(description="For `schedule` alone.")] = None
+    planned_start: Annotated[PlannedStart | None, Field(description="For `schedule` alone.")] = None
 
 
 class NewLink(_Body):

@@ -140,8 +140,8 @@ class Leases:
         there = await self.bus.get(_BUCKET, room)
         if there is None:
             return await self.bus.create(_BUCKET, room, self._value())
-        # An earlier renewal may have been stored although nobody told us.
-        return there.revision if _holder(there) == (self.name, self.instance) else None
+        # An earlier renewal may have been stored although nobody told us; what names nobody is nobody's.
+        return there.revision if _holder(there) in ((self.name, self.instance), ("", "")) else None
 
     async def release(self, room: str) -> None:
         """Delete our lease, so that nobody has to wait for its end."""

@@ -37,6 +37,13 @@ async def test_created_room_is_a_draft_on_the_bus(desk: Desk) -> None:
     assert [room["room"] for room in listed["rooms"]] == ["demo"]
 
 
+async def test_a_start_beyond_all_calendars_is_refused(desk: Desk) -> None:
+    for when in ("9999-12-31T23:59:59Z", "1969-12-31T00:00:00Z", "0001-01-01T00:00:00+14:00"):
+        answer = await desk.call("POST", "/api/v1/rooms", desk.operator, json={"title": "Late", "planned_start": when})
+        assert answer.status_code == 400
+        assert "give a time between 1970 and 2200" in answer.json()["detail"]
+
+
 async def test_room_without_an_address_gets_one_from_its_title(desk: Desk) -> None:
     for title, begins in (("Ünder the Sea!", "under-the-sea-"), ("ليلة", "room-")):
         made = await desk.ok("POST", "/api/v1/rooms", desk.operator, json={"title": title})

@@ -176,6 +176,19 @@ async def test_a_lease_of_another_ends_ours_and_is_not_released_by_us() -> None:
         assert one.held_elsewhere("demo") == "two"
 
 
+async def test_rubbish_in_place_of_our_lease_is_written_over() -> None:
+    async with playing() as scene:
+        one = scene.host("one")
+        acquiring = scene.acquire(one)
+        await scene.taken_after(acquiring, 1)
+        keeping = scene.keep(one, acquiring.result())
+        for rubbish in (b"x", b"[" * 100_000, b'{"host": [1]', b"{}"):
+            await scene.bus.put("leases", "demo", rubbish)
+            await scene.clock.advance(5)
+            assert not keeping.done()
+            assert await scene.holder() == "one"
+
+
 async def test_a_garbled_lease_is_waited_out() -> None:
     async with playing() as scene:
         await scene.bus.put("leases", "demo", b"[1]")
