@@ -187,6 +187,8 @@ async def test_a_full_disk_stops_no_sound_and_loses_nothing(tmp_path: Path, disk
         await night.listener.hears_more("the disk had room again")
         assert await night.end(tmp_path) == set()
         assert {block.epoch for block in night.listener.blocks} == {1}
+        waits = site.events("archive_waits")
+        assert not any("sub-exception" in str(wait["reason"]) for wait in waits), "the log does not say why"
 
 
 def _fill(ballast: Path) -> None:

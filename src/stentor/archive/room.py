@@ -83,7 +83,7 @@ class RoomArchive:
                 await self._go_on()
             except Exception as error:
                 if _only_unavailable(error):
-                    log.warning("archive_waits", room=self._room, reason=str(error))
+                    log.warning("archive_waits", room=self._room, reason=str(_first(error)))
                 else:
                     log.exception("archive_failed", room=self._room)
             else:
@@ -267,6 +267,13 @@ class RoomArchive:
             await means.clock.sleep(WATCH_S)
         since_s = (means.clock.wall_ns() - (self.document.ended_ns or 0)) / NS_PER_S
         await means.clock.sleep(min(max(0.0, means.grace_s - since_s), means.grace_s))
+
+
+def _first(error: Exception) -> Exception:
+    """Return what went wrong first: a group says only how many things did."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _only_unavailable(error: Exception) -> bool:
