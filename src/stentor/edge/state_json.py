@@ -52,6 +52,7 @@ def summary_json(room: RoomDocument, listeners: int) -> dict[str, object]:
         "state": str(room.state),
         "planned_start": _iso(room.planned_start_ns),
         "listeners": listeners,
+        "recorded": room.recorded,
     }
 
 

@@ -65,6 +65,7 @@ export interface RoomListing {
   state: RoomState;
   planned_start: string | null;
   listeners: number;
+  recorded: boolean;
 }
 
 /** StageDocument */

@@ -107,7 +107,7 @@ function Head({ room }: { room: RoomView }) {
   const { t, n, languageName } = useI18n();
   return (
     <div class="head">
-      <StatePill state={room.state} />
+      <StatePill state={room.state} recorded={room.recorded} />
       <h1 lang={room.language} data-testid="room-title">
         <bdi>{room.title}</bdi>
       </h1>

@@ -9,7 +9,7 @@ import { Page, StatePill } from "../ui/parts";
 const SECTIONS: { title: TextKey; holds: (room: RoomListing) => boolean }[] = [
   { title: "rooms.now", holds: (room) => isOpen(room.state) },
   { title: "rooms.soon", holds: (room) => room.state === "scheduled" },
-  { title: "rooms.past", holds: (room) => room.state === "ended" || room.state === "published" },
+  { title: "rooms.past", holds: (room) => room.recorded && (room.state === "ended" || room.state === "published") },
 ];
 
 type Listing = { rooms: RoomListing[] | null; away: boolean };

@@ -104,7 +104,7 @@ function RoomRow({ api, room }: { api: StaffApi; room: StaffRoom }) {
         <bdi>{room.title}</bdi>
       </a>
       <p class="room-link-facts">
-        <StatePill state={room.state} />
+        <StatePill state={room.state} recorded={room.recorded} />
         {room.planned_start && room.state === "scheduled" && <span>{moment(Date.parse(room.planned_start))}</span>}
       </p>
       <div class="row">

@@ -65,6 +65,7 @@ export function ShowCard({ api, room, stage, watch }: Props) {
     );
   };
   const step = STEPS[room.state];
+  const over = room.state === "ended" || room.state === "published";
   const open = room.state === "lobby" || room.state === "live" || room.state === "held";
   return (
     <section class="card show" aria-labelledby="show-title" data-testid="show" data-state={room.state}>
@@ -89,8 +90,7 @@ export function ShowCard({ api, room, stage, watch }: Props) {
       </div>
       <p class="hint">
         {step && step.move in HINTS && t(HINTS[step.move as keyof typeof HINTS])}
-        {room.state === "ended" && t("host.end.done")}
-        {room.state === "published" && t("host.published")}
+        {over && t(room.state === "published" && room.recorded ? "host.published" : "host.end.done")}
       </p>
       {problem && (
         <p class="notice" role="alert" data-testid="show-problem">

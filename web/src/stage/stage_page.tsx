@@ -80,7 +80,7 @@ export function StagePage(props: Props) {
           <bdi>{room.title}</bdi>
         </h1>
         <p class="row">
-          <StatePill state={room.state} />
+          <StatePill state={room.state} recorded={room.recorded} />
           <span data-testid="role">{t(`role.${role}`)}</span>
           {orders && (
             <span data-testid="listeners" data-count={listeners}>

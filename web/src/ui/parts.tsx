@@ -5,11 +5,13 @@ import type { RoomState } from "../api/types";
 import { LANGUAGES, setLanguage, useI18n } from "../i18n/i18n";
 import { Icon, type IconName } from "./icons";
 
-export function StatePill({ state }: { state: RoomState }) {
+/** A room that was not recorded is over, but there is no replay. */
+export function StatePill({ state, recorded = true }: { state: RoomState; recorded?: boolean }) {
   const { t } = useI18n();
+  const shown = state === "published" && !recorded ? "ended" : state;
   return (
-    <span class={`pill pill-${state}`} data-testid="room-state" data-state={state}>
-      {t(`state.${state}`)}
+    <span class={`pill pill-${shown}`} data-testid="room-state" data-state={state}>
+      {t(`state.${shown}`)}
     </span>
   );
 }
