@@ -13,6 +13,7 @@ const POLL_MS = [2_000, 5_000] as const;
 const ENOUGH_ON_PUSH_MS = 30_000;
 /** The talk is over and its replay is made in a moment. */
 const POLL_FOR_REPLAY_MS = [700, 1_500] as const;
+const REPLAY_DUE_MS = 60_000;
 const POLL_UNKNOWN_MS = [8_000, 15_000] as const;
 const TIMEOUT_MS = 8_000;
 const REACH_MS = 3_000;
@@ -102,8 +103,9 @@ export class RoomFeed {
 
   private get pollMs(): readonly [number, number] {
     const { room } = this.store.get();
-    const over = room?.state === "ended" || room?.state === "published";
-    return over && room.recorded && !room.replay ? POLL_FOR_REPLAY_MS : POLL_MS;
+    const awaited = room?.recorded && !room.replay && room.ended_at;
+    const since = awaited ? this.serverNow() - Date.parse(room.ended_at ?? "") : Number.POSITIVE_INFINITY;
+    return since < REPLAY_DUE_MS ? POLL_FOR_REPLAY_MS : POLL_MS;
   }
 
   private take(room: RoomView, roundTripMs: number): void {
