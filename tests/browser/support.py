@@ -52,6 +52,7 @@ EAR = """
     setInterval(() => {
       const now = performance.now();
       ear.looks += 1;
+      ear.context = context.state;
       analyser.getFloatTimeDomainData(samples);
       if (samples.some((sample) => Math.abs(sample) > 0.003)) { ear.sounds += 1; ear.lastSound = now; }
       analyser.getFloatFrequencyData(bins);

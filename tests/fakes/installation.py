@@ -67,15 +67,16 @@ class Installation:
     async def operator(self) -> StaffApi:
         """Return an API client with an operator's session."""
         if not self.operators:
-            command = [sys.executable, "-m", "stentor", "operator-link"]
-            done = await asyncio.to_thread(
-                subprocess.run, command, env=self.environment, capture_output=True, text=True, check=True
-            )
-            link = next(word for word in done.stdout.split() if "#t=" in word)
-            api = StaffApi(self.staff_url, tls=self.tls)
-            await api.enter(token_of(link))
-            self.operators.append(api)
+            self.operators.append(await self.staff(await self.operator_link()))
         return self.operators[0]
+
+    async def operator_link(self) -> str:
+        """Return an operator's link that nobody has opened."""
+        command = [sys.executable, "-m", "stentor", "operator-link"]
+        done = await asyncio.to_thread(
+            subprocess.run, command, env=self.environment, capture_output=True, text=True, check=True
+        )
+        return next(word for word in done.stdout.split() if "#t=" in word)
 
     async def staff(self, link: str) -> StaffApi:
         """Return an API client that has opened a staff link, as a browser of its own."""
