@@ -20,7 +20,7 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _TEST_FILE = re.compile(r"\btests/[\w/]+\.py|\btest_\w+\.py")
 # Flags of other programs that the pages name.
-_OTHERS = {"--system", "--home-dir", "--shell", "--now", "--unix-socket"}
+_OTHERS = {"--use-file-for-fake-audio-capture", "--system", "--home-dir", "--shell", "--now", "--unix-socket"}
 
 
 def pages() -> list[object]:
