@@ -43,6 +43,10 @@ class BidiPage:
                     assert said["type"] == "success", said
                     return dict(said["result"])
 
+    async def before(self, script: str) -> None:
+        """Run a script in every page before the page's own."""
+        await self.command("script.addPreloadScript", functionDeclaration=f"() => {{ {script} }}")
+
     async def open(self, url: str) -> None:
         """Open an address."""
         await self.command("browsingContext.navigate", context=self.context, url=url, wait="complete")

@@ -25,7 +25,7 @@ from stentor.demo.staff_api import StaffApi, token_of
 from stentor.demo.whip import HttpWhip, WhipSpeaker
 from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
 from tests.browser.bidi import BidiPage, firefox
-from tests.browser.support import PITCHES
+from tests.browser.support import EAR, PITCHES
 from tests.fakes.installation import Installation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -74,18 +74,19 @@ async def until(page: BidiPage, expression: str, why_not: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("firefox-esr") is None, reason="firefox-esr is not installed")
-async def test_firefox_hears_over_push_and_over_hls(address: str, tmp_path: Path) -> None:
+async def test_firefox_goes_on_over_push(address: str, tmp_path: Path) -> None:
     async with firefox(tmp_path) as page:
-        for way in ("push", "hls"):
-            await page.open(f"{address}?via={way}")
-            await until(page, "!!document.querySelector('[data-testid=listen]')", "no button to listen with")
-            await page.click("[data-testid=listen]")
-            # Without a sound card Firefox keeps Web Audio suspended: what it plays is judged by the room's clock.
-            await until(page, "window.stentor.player.playing", f"{way} does not play in Firefox")
-            at = await page.evaluate("window.stentor.player.position")
-            going = f"window.stentor.player.playing && window.stentor.player.position > {at} + 3"
-            await until(page, f"{going} && window.stentor.player.latency_s < 4", f"{way} does not go on in Firefox")
-            assert await page.evaluate("window.stentor.player.transport") == way
+        # The ear takes the sound away from the card that a test machine does not have.
+        await page.before(EAR)
+        await page.open(address)
+        await until(page, "!!document.querySelector('[data-testid=listen]')", "no button to listen with")
+        await page.click("[data-testid=listen]")
+        # Without a sound card Firefox keeps Web Audio suspended: what it plays is judged by the room's clock.
+        await until(page, "window.stentor.player.playing", "Firefox does not begin")
+        at = await page.evaluate("window.stentor.player.position")
+        going = f"window.stentor.player.playing && window.stentor.player.position > {at} + 3"
+        await until(page, f"{going} && window.stentor.player.latency_s < 4", "Firefox does not go on")
+        assert await page.evaluate("window.stentor.player.transport") == "push"
 
 
 @contextmanager

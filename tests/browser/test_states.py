@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +27,9 @@ TITLE = "أمسية"
 
 # What people see or hear of the page, without what is not the page's own: addresses, keys, commands, other languages.
 TEXTS = """() => {
-  const own = (element) => !element.closest("bdi, code, pre, script, style, noscript, [data-testid=form-zone], [data-testid=mic-pick], [lang]:not([lang=ar])");
+  const foreign = "bdi, code, pre, script, style, noscript, [data-testid=form-zone], [data-testid=mic-pick], "
+    + "[lang]:not([lang=ar])";
+  const own = (element) => !element.closest(foreign);
   const found = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) if (own(walk.currentNode.parentElement)) found.push(walk.currentNode.data);
@@ -43,6 +46,14 @@ ARABIC_CATALOGUE = "".join(re.findall(r'"((?:[^"\\]|\\.)*)",?$', (ROOT / "web/sr
 ALLOWED = {*LATIN.findall(ARABIC_CATALOGUE), "GMT", "UTC", "OPUS", "xyz"}
 
 
+async def until_recorded(site: Installation, room: str) -> None:
+    """Wait until something of a room that is on air can be played again."""
+    end = time.monotonic() + 20
+    while (answer := await site.get(f"/r/{room}/replay.m3u8")).status != 200:
+        assert time.monotonic() < end, f"nothing of {room} is recorded: {answer.body!r}"
+        await asyncio.sleep(0.1)
+
+
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def links(site: Installation, api: StaffApi) -> AsyncIterator[dict[str, dict[str, str]]]:
     """A room in each state, by state: its links."""
@@ -56,15 +67,16 @@ async def links(site: Installation, api: StaffApi) -> AsyncIterator[dict[str, di
             fields["recorded"] = False
         made = await api.call("POST", "/rooms", {"room": state, **fields})
         found[state] = made["links"]
-        for link in (await api.call("GET", f"/rooms/{state}/links"))["links"]:
+        listed: Any = await api.call("GET", f"/rooms/{state}/links")
+        for link in listed["links"]:
             await api.call("DELETE", f"/rooms/{state}/links/{link['link']}")
         for role, name in (("host", "سارة"), ("speaker", "آنا")):
             link = await api.call("POST", f"/rooms/{state}/links", {"role": role, "name": name})
             found[state][role] = link["url"]
         for step in steps:
             await api.call("POST", f"/rooms/{state}/{step}", {"force": True} if step == "start" else {})
-            while step == "start" and (await site.get(f"/r/{state}/replay.m3u8")).status != 200 and state != "ended":
-                await asyncio.sleep(0.1)
+            if step == "start" and state != "ended":
+                await until_recorded(site, state)
         if state == "live":
             await api.call("PUT", "/rooms/live/announcement", {"text": "نعود عند التاسعة"})
     yield found
