@@ -1,6 +1,7 @@
 """The speaker's, host's and operator's pages."""
 
 import re
+from typing import Literal
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -64,15 +65,16 @@ async def answer_whip(page: Page, *, reachable: bool = True) -> list[str]:
 async def test_every_page_is_accessible_and_fits_a_small_phone(
     mock: Mock, open_page: Opener, address: str, language: str
 ) -> None:
-    for scheme in ("light", "dark"):
-        tab = await open_page(
-            mock.staff + address, locale=language, color_scheme=scheme, viewport={"width": 320, "height": 640}
-        )
-        await tab.page.wait_for_selector("h1")
-        for summary in await tab.page.query_selector_all("summary"):
-            await summary.click()
-        assert await tab.axe() == []
-        assert await tab.page.evaluate("document.documentElement.scrollWidth") <= 320
+    # Contrast depends on the scheme, layout on the language: two of the four show both.
+    scheme: Literal["light", "dark"] = "dark" if language == "ar" else "light"
+    tab = await open_page(
+        mock.staff + address, locale=language, color_scheme=scheme, viewport={"width": 320, "height": 640}
+    )
+    await tab.page.wait_for_selector("h1")
+    for summary in await tab.page.query_selector_all("summary"):
+        await summary.click()
+    assert await tab.axe() == []
+    assert await tab.page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 @pytest.mark.parametrize(
