@@ -20,6 +20,8 @@ class FakeSession:
         self.silent_ms = 0.0
         self.heard: list[bytes] = []
         self.closed: str | None = None
+        self.answering = asyncio.Event()
+        self.answering.set()
         self._events = events
         self._ended = asyncio.Event()
         self._encoder = OpusEncoder()
@@ -28,6 +30,7 @@ class FakeSession:
     async def accept(self, sdp: str) -> str:
         if sdp == "rubbish":
             raise BadRequest("This is no offer.")
+        await self.answering.wait()
         return f"answer to {sdp}"
 
     async def run(self) -> None:
@@ -59,7 +62,10 @@ class FakeDoor:
 
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []
+        self.slow = False
 
     def __call__(self, events: SessionEvents) -> FakeSession:
         self.sessions.append(FakeSession(events, len(self.sessions)))
+        if self.slow:
+            self.sessions[-1].answering.clear()
         return self.sessions[-1]

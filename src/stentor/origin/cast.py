@@ -4,6 +4,7 @@ Sessions run in this module's task group; the live room's tick calls ``tick`` an
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from stentor.backlog import Backlog, WhenFull
@@ -38,6 +39,7 @@ class Cast:
         self._clock = clock
         self._on_change = on_change
         self._seats: dict[str, Seat] = {}
+        self._removals: Counter[str] = Counter()
         self._mixer = Mixer()
         self._minus = MinusEncoders()
         self._to_run: Backlog[MediaSession] = Backlog(max_items=64, when_full=WhenFull.REFUSE)
@@ -99,11 +101,8 @@ class Cast:
 
     async def offer(self, asked: Offer) -> Answered:
         """Answer a person's offer; their older session, if any, ends when the new one stands."""
-        seat = self._seats.get(asked.person)
-        if seat is None:
-            if len(self._seats) >= MAX_SEATS:
-                raise Conflict(f"All {MAX_SEATS} seats on this stage are taken.", slug="stage-full")
-            seat = Seat(asked.person, asked.name, asked.role, Playout)
+        removals = self._removals[asked.person]
+        seat = self._seat_for(asked)
         held: list[MediaSession] = []
 
         def on_packet(sequence: int, timestamp: int, payload: bytes, arrival_ns: int) -> None:
@@ -118,6 +117,15 @@ class Cast:
         session = self._open_session(SessionEvents(on_packet, lambda: None, on_closed))
         held.append(session)
         answer = await session.accept(asked.sdp)
+        try:
+            # Meanwhile the person may have been seated by another offer, or removed, or the stage may be full.
+            seat = self._seat_for(asked)
+            if self._removals[asked.person] != removals:
+                raise Conflict("You were removed from this stage.", slug="removed")
+        except Conflict:
+            self._to_run.put(session)
+            await session.close("refused")
+            raise
         self._seats[asked.person] = seat
         seat.name, seat.role = asked.name, asked.role
         old = seat.sit(session)
@@ -146,6 +154,7 @@ class Cast:
 
     async def remove(self, asked: Remove) -> None:
         """End a person's media at once and give up the seat."""
+        self._removals[asked.person] += 1
         seat = self._seats.pop(asked.person, None)
         if seat is None:
             return
@@ -160,6 +169,13 @@ class Cast:
         """Show another name."""
         self._seat(asked.person).name = asked.name
         self._on_change()
+
+    def _seat_for(self, asked: Offer) -> Seat:
+        """Return the person's seat, or a new one while there is room. Raises Conflict."""
+        seat = self._seats.get(asked.person)
+        if seat is None and len(self._seats) >= MAX_SEATS:
+            raise Conflict(f"All {MAX_SEATS} seats on this stage are taken.", slug="stage-full")
+        return seat or Seat(asked.person, asked.name, asked.role, Playout)
 
     def _seat(self, person: str) -> Seat:
         try:

@@ -33,6 +33,7 @@ from stentor.telemetry import logger
 
 TICK_NS = 20_000_000
 TICKS_PER_STEP = 12
+TICKS_PER_S = 50
 DRAIN_S = 3.0
 
 _log = logger("origin")
@@ -77,6 +78,7 @@ class LiveRoom:
         self._cast = Cast(self.room, parts.open_session, parts.clock, on_change=self._roster_changed)
         self._reporter = StageReporter(parts.bus, self.room)
         self._logged_state: RoomState | None = None
+        self._on_air_ticks = 0
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Run until the room has ended; ``on_ready`` is called once requests are answered.
@@ -149,6 +151,7 @@ class LiveRoom:
             return
         for chunk in self._program.tick(mixed, on_air=self._document.state is RoomState.LIVE):
             await self._publisher.chunk(chunk)
+        self._on_air_ticks = self._on_air_ticks + 1 if self._program.on_air else 0
         _ON_AIR.set(self._program.on_air)
         shown_state = self._state_in_program()
         if shown_state is not self._logged_state:
@@ -200,7 +203,7 @@ class LiveRoom:
             on_air=self._program.on_air,
             people=self._cast.shown(),
             level_dbfs=round(meter.level_dbfs, 1),
-            silent_s=round(meter.silent_s, 1) if self._program.on_air else 0.0,
+            silent_s=round(min(meter.silent_s, self._on_air_ticks / TICKS_PER_S), 1),
         )
 
     # --- what control and edges ask (origin/requests)

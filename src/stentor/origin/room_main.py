@@ -7,8 +7,10 @@ output once it could start at once, and again with the epoch when it answers for
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +54,12 @@ def load_hold_sound(data_dir: Path) -> Loop:
     file = data_dir / _HOLD_FILE
     try:
         return Loop.from_bytes(file.read_bytes())
-    except (FileNotFoundError, MediaError):
+    except (OSError, MediaError):
         loop = hold_loop()
-    fresh = file.with_suffix(".new")
-    fresh.write_bytes(loop.to_bytes())
-    fresh.replace(file)
+    fresh = file.with_suffix(f".{os.getpid()}.new")
+    with suppress(OSError):  # a full disk keeps no room from being heard: the next process encodes it again
+        fresh.write_bytes(loop.to_bytes())
+        fresh.replace(file)
     return loop
 
 

@@ -1,5 +1,7 @@
 """Seats, mutes and mixes of a live room, without a network."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from stentor.origin.cast import MAX_SEATS, Cast
 from stentor.room.documents import Role
 from stentor.room.requests import Leave, Mute, Offer, Remove, Rename
 from tests.fakes.cast import FakeDoor
-from tests.fakes.clock import VirtualClock
+from tests.fakes.clock import VirtualClock, settle
 
 ANA_HZ, BEA_HZ = 1_000.0, 2_300.0
 
@@ -150,3 +152,47 @@ async def test_a_new_name_is_shown():
     await stage.cast.rename(Rename(person="ana", name="Ana B."))
     assert stage.cast.shown()[0].name == "Ana B."
     assert stage.changes == 2
+
+
+async def test_two_offers_of_one_person_at_once_leave_one_session():
+    stage = Stage()
+    stage.door.slow = True
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(stage.seat("ana"))
+        await settle()
+        for session in stage.door.sessions:
+            session.answering.set()
+    assert [session.closed for session in stage.door.sessions] == ["replaced", None]
+    assert len(stage.cast.shown()) == 1
+
+
+async def test_who_is_removed_while_their_offer_is_answered_stays_removed():
+    stage = Stage()
+    await stage.seat("ana")
+    stage.door.slow = True
+    asked = asyncio.ensure_future(stage.seat("ana"))
+    await settle()
+    await stage.cast.remove(Remove(person="ana"))
+    stage.door.sessions[-1].answering.set()
+    with pytest.raises(Conflict, match="removed"):
+        await asked
+    assert stage.cast.shown() == ()
+    assert stage.door.sessions[-1].closed == "refused"
+    stage.door.slow = False
+    await stage.seat("ana")
+    assert len(stage.cast.shown()) == 1
+
+
+async def test_two_people_cannot_take_the_last_seat():
+    stage = Stage()
+    for number in range(MAX_SEATS - 1):
+        await stage.seat(f"person{number}")
+    stage.door.slow = True
+    asked = [asyncio.ensure_future(stage.seat(person)) for person in ("ana", "bea")]
+    await settle()
+    for session in stage.door.sessions:
+        session.answering.set()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(answer, Conflict) for answer in answers) == 1
+    assert len(stage.cast.shown()) == MAX_SEATS

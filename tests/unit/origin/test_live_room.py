@@ -202,6 +202,15 @@ async def test_a_silent_program_is_counted_while_on_air(tmp_path):
         assert it.stages[-1].silent_s == 0.0
 
 
+async def test_silence_before_the_start_alarms_nobody(tmp_path):
+    async with night(tmp_path) as it:
+        await it.clock.advance(20.0)
+        await it.state(RoomState.LIVE)
+        await it.clock.advance(3.0)
+        assert it.stages[-1].on_air
+        assert 1.0 < it.stages[-1].silent_s < 5.0
+
+
 async def test_rubbish_on_its_subjects_is_a_problem_and_no_more(tmp_path):
     async with night(tmp_path, state=RoomState.LIVE) as it:
         for verb in ("offer", "mute", "leave", "remove", "candidates", "rename", "announce"):
