@@ -42,6 +42,8 @@ class RoomDocument(_Document):
 
     ``zero_ns`` is the wall time of sample 0, a multiple of 1.92 s, set when the doors first open.
     ``key_fingerprint`` is the lower-case hex SHA-256 of the raw Ed25519 public key that signs the proof.
+    ``block_steps`` is the operator's word on delivery: edges put out blocks of at least so many steps (1, 2, 4,
+    8 or 16); None: each edge decides.
     """
 
     room: str
@@ -57,6 +59,7 @@ class RoomDocument(_Document):
     recorded: bool = True
     announcement: Announcement | None = None
     key_fingerprint: str = ""
+    block_steps: int | None = None
 
 
 class StagePerson(_Document):
