@@ -1,6 +1,45 @@
-"""What an edge counts."""
+"""What an edge counts.
 
-from prometheus_client import Counter, Gauge
+Joins and leaves of a room are noted with its ``Tally`` (edge/tally), which counts here as well. A cut is a leave that
+the edge decided on; who is cut before it listens to a room counts in ``REFUSED``.
+"""
+
+from enum import StrEnum
+
+from prometheus_client import Counter, Gauge, Histogram
+
+
+class Leave(StrEnum):
+    """Why a listener left a transport."""
+
+    LEFT = "left"
+    TOO_SLOW = "too-slow"
+    NO_PONG = "no-pong"
+    NEVER_READ = "never-read"
+    PROTOCOL = "protocol"
+    OVER_LIMIT = "over-limit"
+    SERVER_STOPS = "server-stops"
+    ROOM_ENDED = "room-ended"
+    ROOM_GONE = "room-gone"
+
+
+CUTS = frozenset({Leave.TOO_SLOW, Leave.NO_PONG, Leave.NEVER_READ, Leave.PROTOCOL, Leave.OVER_LIMIT})
+"""The leaves that the edge decided on because of the listener."""
+
+
+class Refusal(StrEnum):
+    """Why a connection was closed before it listened to anything."""
+
+    SILENT = "silent"
+    HEAD_LATE = "head-late"
+    HEAD_TOO_LARGE = "head-too-large"
+    BODY_LATE = "body-late"
+    BODY_TOO_LARGE = "body-too-large"
+    GARBLED = "garbled"
+    PIPELINED = "pipelined"
+    NEVER_READ = "never-read"
+    OVER_LIMIT = "over-limit"
+
 
 LISTENERS = Gauge("stentor_edge_listeners_count", "Listeners now.", ["transport"])
 CONNECTIONS = Gauge("stentor_edge_connections_count", "Open connections now.")
@@ -12,3 +51,12 @@ DROPPED = Counter("stentor_edge_dropped_chunks", "Chunks not given out: stale ep
 FILLED = Counter("stentor_edge_filled_chunks", "Chunks found again after a gap.", ["source"])
 MISSING = Counter("stentor_edge_missing_chunks", "Steps that were found nowhere.")
 HELD = Gauge("stentor_edge_held_requests_count", "Requests that wait for a part.")
+JOINS = Counter("stentor_edge_joins", "Listeners who joined.", ["transport"])
+LEAVES = Counter("stentor_edge_leaves", "Listeners who left or were cut.", ["transport", "reason"])
+REFUSED = Counter("stentor_edge_refused_connections", "Connections closed before they listened.", ["reason"])
+JOIN = Histogram(
+    "stentor_edge_join_seconds",
+    "From accepting a connection to the first sound written to it.",
+    ["transport"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)

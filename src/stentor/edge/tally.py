@@ -1,0 +1,32 @@
+"""Who came to a room at this edge, who left, and why: sums since the edge began."""
+
+from stentor.edge.metrics import JOIN, JOINS, LEAVES, Leave
+
+
+class Tally:
+    """The joins and leaves of one room, by transport: ``push``, ``progressive`` or ``hls``.
+
+    Held by whoever takes listeners on. Sums only grow, so that a reader sees what happened between two looks.
+    """
+
+    __slots__ = ("joins", "leaves")
+
+    def __init__(self) -> None:
+        self.joins: dict[str, int] = {}
+        self.leaves: dict[str, dict[str, int]] = {}
+
+    def joined(self, transport: str) -> None:
+        """Note that somebody began to listen."""
+        self.joins[transport] = self.joins.get(transport, 0) + 1
+        JOINS.labels(transport).inc()
+
+    def left(self, transport: str, reason: Leave, count: int = 1) -> None:
+        """Note that somebody listens no more."""
+        reasons = self.leaves.setdefault(transport, {})
+        reasons[reason.value] = reasons.get(reason.value, 0) + count
+        LEAVES.labels(transport, reason.value).inc(count)
+
+    @staticmethod
+    def first_sound(transport: str, seconds: float) -> None:
+        """Note how long after its connection was accepted a listener was written the first sound."""
+        JOIN.labels(transport).observe(seconds)
