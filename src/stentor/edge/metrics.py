@@ -60,3 +60,8 @@ JOIN = Histogram(
     ["transport"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
+LOOP_LAG = Gauge("stentor_edge_loop_lag_seconds", "How late the edge's own timers are, 95th percentile of a second.")
+PASS = Gauge("stentor_edge_pass_seconds", "What it takes to send one step's blocks of all rooms.")
+BEHIND = Gauge("stentor_edge_behind_connections_count", "Connections that have not read all they were sent.")
+BLOCK_STEPS = Gauge("stentor_edge_block_steps_count", "Steps in a block: wished for, and the largest now.", ["which"])
+EMERGENCIES = Counter("stentor_edge_emergencies", "Times that blocks had to grow at once.")
