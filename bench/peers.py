@@ -176,8 +176,6 @@ async def fetched(host: str, port: int, method: str, path: str, body: bytes = b"
     return int(answer.split(b" ", 2)[1]), rest
 
 
-# --- Icecast ---
-
 _ICECAST = """<icecast>
   <location>here</location><admin>bench@localhost</admin><hostname>127.0.0.1</hostname>
   <limits><clients>20000</clients><sources>4</sources><queue-size>524288</queue-size>
@@ -253,8 +251,6 @@ async def icecast(
         finally:
             await _stop(process)
 
-
-# --- nginx ---
 
 _NGINX = """{nchan}daemon off; {user}worker_processes 1; worker_rlimit_nofile {descriptors};
 error_log {folder}/error.log error; pid {folder}/nginx.pid;
@@ -350,9 +346,6 @@ async def nginx(core: int, *, nchan: bool = False, upstream: str = "") -> AsyncI
 
     async with running("nginx", core, configure, tls=True) as peer:
         yield Nginx(**vars(peer))
-
-
-# --- in front of somebody ---
 
 
 @asynccontextmanager
