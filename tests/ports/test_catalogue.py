@@ -81,6 +81,20 @@ async def test_migrations_make_exactly_the_tables_and_may_run_again(url: str) ->
     await engine.dispose()
 
 
+async def test_rooms_of_an_older_catalogue_leave_blocks_to_the_edges(url: str) -> None:
+    catalogue = SqlCatalogue(url)
+    await catalogue.add_room(ROOM)
+    async with catalogue._transaction() as connection:
+        await connection.execute(text("ALTER TABLE rooms DROP COLUMN block_steps"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    await migrate(url)
+    assert await catalogue.room("demo") == ROOM
+    changed = await catalogue.update_room("demo", {"block_steps": 16})
+    assert changed == replace(ROOM, block_steps=16)
+    assert await catalogue.update_room("demo", {"block_steps": None}) == ROOM
+    await catalogue.close()
+
+
 async def test_migrations_of_two_processes_at_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     for url in (f"sqlite+aiosqlite:///{tmp_path}/new/catalogue.db", await _new_database(request)):
         program = f"import asyncio; from stentor.store.sql_migrate import migrate; asyncio.run(migrate({url!r}))"
@@ -101,7 +115,7 @@ async def test_room_is_stored_with_its_links_and_survives_reopening(url: str) ->
     full = Room(
         "night", "ليلة", created_ns=5, description="Two\nlines", language="ar", state=RoomState.SCHEDULED,
         planned_start_ns=1_795_000_000_000_000_001, time_zone="Asia/Beirut", zero_ns=7, started_ns=8, ended_ns=9,
-        recorded=False, changed_by="Noor",
+        recorded=False, changed_by="Noor", block_steps=4,
     )  # fmt: skip
     first = SqlCatalogue(url)
     assert await first.add_room(full, (replace(LINK, room="night"),))

@@ -169,6 +169,12 @@ class RoomRules:
                 log.warning("announcement_not_logged", room=room, error=error.detail)
         return changed
 
+    async def deliver(self, who: Staff, room: str, block_steps: int | None) -> Room:
+        """Set the least size of blocks (1, 2, 4, 8 or 16 steps), or leave it to the edges with None."""
+        changed = await self._catalogue.update_room(room, {"block_steps": block_steps}) or await self.get(room)
+        await self._say(changed, who.link.link, who.link.name, "delivery", block_steps)
+        return changed
+
     # States
 
     async def change(self, who: Staff, room: str, given: RoomInput, command: Command) -> Room:

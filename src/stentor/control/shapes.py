@@ -99,6 +99,15 @@ class TextBody(_Body):
     text: Annotated[str, Field(max_length=2000)]
 
 
+class DeliveryBody(_Body):
+    """How the program is to go out."""
+
+    block_steps: Annotated[
+        Literal[1, 2, 4, 8, 16] | None,
+        Field(description="Blocks of at least so many steps of 0.24 s. `null`: each edge decides by its load."),
+    ]
+
+
 class MeOut(BaseModel):
     """Who one is here."""
 
@@ -140,6 +149,7 @@ class RoomOut(BaseModel):
     server_time: str
     announcement: AnnouncementOut | None
     recorded: bool
+    block_steps: Annotated[int | None, Field(description="The least size of blocks; `null`: each edge decides.")]
     key_fingerprint: str
     zero_ns: int | None
     audience_url: str
@@ -220,6 +230,7 @@ def room_document(room: Room, key_fingerprint: str) -> RoomDocument:
         recorded=room.recorded,
         announcement=room.announcement,
         key_fingerprint=key_fingerprint,
+        block_steps=room.block_steps,
     )
 
 
@@ -252,6 +263,7 @@ class Shaper:
             server_time=iso_utc(UnixNs(now_ns)),
             announcement=AnnouncementOut(text=said.text, at=iso_utc(UnixNs(said.at_ns))) if said else None,
             recorded=room.recorded,
+            block_steps=room.block_steps,
             key_fingerprint=self._key_fingerprint,
             zero_ns=room.zero_ns,
             audience_url=self.audience_url(room.room),

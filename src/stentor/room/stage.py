@@ -27,6 +27,7 @@ class Action(StrEnum):
     REMOVE = "remove a person"
     RENAME_SELF = "change one's own name"
     ANNOUNCE = "announce something to the audience"
+    SET_DELIVERY = "choose how large this room's blocks of sound are"
     SPEAK = "speak in this room"
 
 
@@ -39,8 +40,8 @@ ALLOWED = MappingProxyType(
     {
         Role.OPERATOR: (_PRESENT - {Action.RENAME_SELF})
         | _RUNS_ROOM
-        | {Action.CREATE_ROOM, Action.LIST_ROOMS, Action.DELETE_ROOM},
-        Role.HOST: _ON_STAGE | _RUNS_ROOM,
+        | {Action.SET_DELIVERY, Action.CREATE_ROOM, Action.LIST_ROOMS, Action.DELETE_ROOM},
+        Role.HOST: _ON_STAGE | _RUNS_ROOM | {Action.SET_DELIVERY},
         Role.COHOST: _ON_STAGE | _RUNS_ROOM,
         Role.SPEAKER: _ON_STAGE,
         Role.MODERATOR: _PRESENT | _KEEPS_ORDER | {Action.ANNOUNCE},

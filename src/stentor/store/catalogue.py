@@ -20,7 +20,7 @@ from stentor.room.states import RoomState
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """One room. ``changed_by`` is the name of whoever changed its state last."""
+    """One room. ``changed_by`` is the name of whoever changed its state last; ``block_steps``: see RoomDocument."""
 
     room: str
     title: str
@@ -35,6 +35,7 @@ class Room:
     ended_ns: int | None = None
     recorded: bool = True
     changed_by: str = ""
+    block_steps: int | None = None
     announcement: Announcement | None = None
 
 
@@ -52,6 +53,7 @@ class RoomChanges(TypedDict, total=False):
     ended_ns: int | None
     recorded: bool
     changed_by: str
+    block_steps: int | None
 
 
 @dataclass(frozen=True, slots=True)

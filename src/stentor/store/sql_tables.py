@@ -28,6 +28,7 @@ ROOMS = Table(
     Column("announcement_text", Text),
     Column("announcement_ns", BigInteger),
     Column("created_ns", BigInteger, nullable=False),
+    Column("block_steps", Integer),
     Index("ix_rooms_state_planned", "state", "planned_start_ns"),
 )
 

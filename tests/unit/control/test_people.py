@@ -169,6 +169,7 @@ CALLS = {
     Action.REMOVE: ("DELETE", f"{ROOM}/people/nobody", None),
     Action.RENAME_SELF: ("PUT", f"{ROOM}/people/ME/name", {"name": "x"}),
     Action.ANNOUNCE: ("PUT", f"{ROOM}/announcement", {"text": "x"}),
+    Action.SET_DELIVERY: ("PUT", f"{ROOM}/delivery", {"block_steps": 2}),
     Action.SPEAK: ("POST", "/r/demo/whip", None),
     Action.DELETE_ROOM: ("DELETE", ROOM, None),
 }

@@ -80,8 +80,9 @@ async def test_bad_rooms_are_refused_with_a_sentence(desk: Desk) -> None:
 
 async def test_unknown_room(desk: Desk) -> None:
     for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/open"), ("GET", "/links"),
-                         ("GET", "/roster"), ("GET", "/events"), ("PUT", "/announcement")):  # fmt: skip
-        body = {"text": "x"} if "announcement" in path else {}
+                         ("GET", "/roster"), ("GET", "/events"), ("PUT", "/announcement"),
+                         ("PUT", "/delivery")):  # fmt: skip
+        body = {"/announcement": {"text": "x"}, "/delivery": {"block_steps": 1}}.get(path, {})
         answer = await desk.call(method, f"/api/v1/rooms/nowhere{path}", desk.operator, json=body)
         assert answer.status_code == 404, path
         assert answer.json()["detail"] == "There is no such room. Check the address."
@@ -276,6 +277,28 @@ async def test_delete_and_open_at_once(desk: Desk) -> None:
     assert opening.result()[0] == (404 if gone else 200)
     assert (await desk.catalogue.room("demo") is None) == gone
     assert (await desk.document() is None) == gone
+
+
+async def test_size_of_blocks_reaches_the_document_and_the_audit(desk: Desk) -> None:
+    links = await desk.room("demo", "open")
+    host = await desk.session(links["host"])
+    assert (await desk.ok("GET", ROOM, host))["block_steps"] is None
+    for word in (4, 16, None):
+        room = await desk.ok("PUT", f"{ROOM}/delivery", host, json={"block_steps": word})
+        document = await desk.document()
+        assert document is not None
+        assert room["block_steps"] == document["block_steps"] == word
+    said = [entry for entry in await desk.catalogue.audit("demo") if entry.action == "delivery"]
+    assert [(entry.name, entry.detail) for entry in said] == [("Host", "4"), ("Host", "16"), ("Host", "null")]
+
+
+async def test_blocks_of_another_size_are_refused(desk: Desk) -> None:
+    await desk.room()
+    for body in ({"block_steps": 3}, {"block_steps": 32}, {"block_steps": "4"}, {"block_steps": 2.5}, {}):
+        answer = await desk.call("PUT", f"{ROOM}/delivery", desk.operator, json=body)
+        assert answer.status_code == 400, body
+        assert "block_steps" in answer.json()["detail"]
+    assert (await desk.ok("GET", ROOM, desk.operator))["block_steps"] is None
 
 
 async def test_announcement_reaches_document_and_origin(desk: Desk) -> None:
