@@ -1,49 +1,152 @@
-"""How many listen to a room: here, by transport, and at the other edges by their reports.
+"""How many listen to a room: here, by transport, at the other edges by their reports, and behind caches by beacons.
 
 Push and progressive listeners are connections and are counted as such. Players of LL-HLS only ask: one counts as a
 listener for 6 s after it last asked for a playlist, and is told from others by its ticket, or by its address
 and User-Agent. So players behind one address with the same browser and no ticket count as one: too low, never too high.
+A player whom no edge sees at all counts by its beacons (``by_beacon``), if it has a good ticket.
 """
 
-import hashlib
+from base64 import b64decode, b64encode
 
 from stentor.clock import NS_PER_S, MonotonicNs
-from stentor.room.documents import AudienceReport
+from stentor.edge.asking import KEY_BYTES, Asking
+from stentor.edge.beacons import Beacon, BeaconSums, BeaconTransport, origin_key
+from stentor.edge.by_beacon import ByBeacon
+from stentor.edge.metrics import DROPPED, Leave
+from stentor.edge.tally import Tally
+from stentor.room.documents import AudienceNews, AudienceReport
 
-SEEN_S = 6.0
-REPORT_S = 7.0
-_MAX_SEEN = 100_000
+REPORT_NS = 7 * NS_PER_S
 _MAX_EDGES = 1_000
 
 
 class Audience:
-    """The listeners of one room who only ask, and what other edges say."""
+    """The audience of one room, as the edge ``name`` knows it; ``started_ns`` is since when its sums count."""
 
-    def __init__(self) -> None:
-        self._seen: dict[bytes, MonotonicNs] = {}
-        self._reports: dict[str, tuple[int, MonotonicNs]] = {}
+    def __init__(self, name: str = "", tally: Tally | None = None, started_ns: int = 0) -> None:
+        self.tally = tally or Tally()
+        self._name = name
+        self._started_ns = started_ns
+        self._asking = Asking(name)
+        self._by_beacon = ByBeacon(self._asking.anywhere)
+        self._sums: dict[BeaconTransport, BeaconSums] = {}
+        self._reports: dict[str, tuple[AudienceReport, MonotonicNs]] = {}
+
+    # What listeners do.
 
     def note_player(self, holder: bytes | None, address: str, user_agent: str, now: MonotonicNs) -> None:
-        """Note a request of a player; ``holder`` is what its ticket says, if it has a good one."""
-        key = holder or hashlib.blake2b(f"{address}\0{user_agent}".encode(), digest_size=8).digest()
-        if key in self._seen or len(self._seen) < _MAX_SEEN:
-            self._seen[key] = now
+        """Note a player's request for a playlist; ``holder`` is what its ticket says, if it has a good one."""
+        key = holder[:KEY_BYTES] if holder else origin_key(address, user_agent)
+        if self._asking.note(key, now):
+            self.tally.joined("hls")
+            self._by_beacon.uncount(key)
 
-    def note_report(self, report: AudienceReport, now: MonotonicNs) -> None:
-        """Note what another edge says; it is forgotten after 7 s."""
-        if report.edge in self._reports or len(self._reports) < _MAX_EDGES:
-            self._reports[report.edge] = (max(0, report.listeners), now)
+    def note_beacon(
+        self, beacon: Beacon, holder: bytes | None, address: str, user_agent: str, now: MonotonicNs
+    ) -> None:
+        """Add up what a player says, and count it if nothing else shows it.
+
+        Push and progressive are connections to an edge, which counts them.
+        """
+        sums = self._sums.get(beacon.transport)
+        if sums is None:
+            sums = self._sums[beacon.transport] = BeaconSums(beacon.transport)
+        sums.add(beacon)
+        if holder is None:
+            return
+        if beacon.bye or beacon.transport is not BeaconTransport.HLS:
+            self._by_beacon.left(holder[:KEY_BYTES])
+        else:
+            self._by_beacon.heard(holder[:KEY_BYTES], origin_key(address, user_agent), now)
+
+    def note_connected(self, holder: bytes) -> None:
+        """Note that a ticket's holder listens by a connection now."""
+        self._by_beacon.left(holder[:KEY_BYTES])
+
+    # Counts.
 
     def players(self) -> int:
-        """Return how many players of LL-HLS listen at this edge (as of the last ``forget``)."""
-        return len(self._seen)
+        """Return how many players of LL-HLS this edge counts (as of the last ``forget``)."""
+        return len(self._asking)
 
     def elsewhere(self) -> int:
         """Return how many listen at the other edges (as of the last ``forget``)."""
-        return sum(listeners for listeners, _ in self._reports.values())
+        return sum(max(0, report.listeners) for report, _ in self._reports.values())
+
+    def by_beacon(self) -> int:
+        """Return how many players only their beacons show: the most that any edge knows of, as all keep one table."""
+        return max(len(self._by_beacon), max((report.by_beacon for report, _ in self._reports.values()), default=0))
 
     def forget(self, now: MonotonicNs) -> None:
         """Forget players and edges that have been silent for too long."""
-        seen_after, report_after = now - int(SEEN_S * NS_PER_S), now - int(REPORT_S * NS_PER_S)
-        self._seen = {key: at for key, at in self._seen.items() if at > seen_after}
-        self._reports = {edge: report for edge, report in self._reports.items() if report[1] > report_after}
+        silent = self._asking.forget(now)
+        if silent:
+            self.tally.left("hls", Leave.LEFT, silent)
+        for edge in [edge for edge, (_, at) in self._reports.items() if at <= now - REPORT_NS]:
+            del self._reports[edge]
+            self._asking.forget_edge(edge)
+        self._by_beacon.forget(now)
+
+    # What edges tell each other.
+
+    def report(self, by_transport: dict[str, int], block_steps: int) -> AudienceReport:
+        """Return what this edge tells the others and control; each piece of news is told once."""
+        came, stopped, number, whole = self._asking.news()
+        heard, gone = self._by_beacon.news()
+        news = AudienceNews(
+            came=_joined(came),
+            stopped=_joined(stopped),
+            slice=number,
+            whole=_joined(whole),
+            heard=_joined([key + origin for key, origin in heard]),
+            gone=_joined(gone),
+        )
+        return AudienceReport(
+            edge=self._name,
+            listeners=sum(by_transport.values()),
+            by_transport=by_transport,
+            by_beacon=len(self._by_beacon),
+            started_ns=self._started_ns,
+            block_steps=block_steps,
+            joins=dict(self.tally.joins),
+            leaves=_copied(self.tally.leaves),
+            cuts=_copied(self.tally.cuts),
+            players={transport.value: sums.report() for transport, sums in self._sums.items()},
+            news=news,
+        )
+
+    def note_report(self, report: AudienceReport, now: MonotonicNs) -> None:
+        """Note what another edge says; it is forgotten after 7 s."""
+        if report.edge not in self._reports and len(self._reports) >= _MAX_EDGES:
+            return
+        self._reports[report.edge] = (report, now)
+        news = report.news
+        if news is None:
+            return
+        try:
+            came, stopped, whole = (_keys(text) for text in (news.came, news.stopped, news.whole))
+            heard = [(entry[:KEY_BYTES], entry[KEY_BYTES:]) for entry in _keys(news.heard, 2 * KEY_BYTES)]
+            gone = _keys(news.gone)
+        except ValueError:
+            DROPPED.labels("garbled").inc()
+            return
+        self._asking.take(report.edge, came, stopped, news.slice, whole)
+        self._by_beacon.take(heard, gone, now)
+        for key in came:
+            self._by_beacon.uncount(key)
+
+
+def _copied(sums: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    return {transport: dict(reasons) for transport, reasons in sums.items()}
+
+
+def _joined(keys: list[bytes]) -> str:
+    return b64encode(b"".join(keys)).decode()
+
+
+def _keys(text: str, size_bytes: int = KEY_BYTES) -> list[bytes]:
+    """Return keys that were put one behind the other; raises ValueError."""
+    joined = b64decode(text, validate=True)
+    if len(joined) % size_bytes:
+        raise ValueError("a key is cut short")
+    return [joined[at : at + size_bytes] for at in range(0, len(joined), size_bytes)]

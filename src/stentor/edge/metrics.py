@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from stentor.room.documents import JOIN_BOUNDS_MS, LATENCY_BOUNDS_MS
+
 
 class Leave(StrEnum):
     """Why a listener left a transport."""
@@ -60,8 +62,26 @@ JOIN = Histogram(
     ["transport"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
+BY_BEACON = Gauge("stentor_edge_by_beacon_count", "Players whom only their beacons show; the same at every edge.")
+BEACONS = Counter("stentor_edge_beacons", "Beacons of players, taken or refused.", ["outcome"])
+REPORTED_JOIN = Histogram(
+    "stentor_edge_reported_join_seconds",
+    "From the click to the first sound, as players say.",
+    ["transport"],
+    buckets=[bound / 1000 for bound in JOIN_BOUNDS_MS],
+)
+REPORTED_LATENCY = Histogram(
+    "stentor_edge_reported_latency_seconds",
+    "From mouth to ear, as players say.",
+    ["transport"],
+    buckets=[bound / 1000 for bound in LATENCY_BOUNDS_MS],
+)
+STALLS = Counter("stentor_edge_reported_stalls", "Times that players ran out of sound, as they say.", ["transport"])
+REPORTED_STALLED = Counter("stentor_edge_reported_stalled_seconds", "Silence of stalls, as players say.", ["transport"])
+REPORTED_PLAYED = Counter("stentor_edge_reported_played_seconds", "Sound played, as players say.", ["transport"])
 LOOP_LAG = Gauge("stentor_edge_loop_lag_seconds", "How late the edge's own timers are, 95th percentile of a second.")
 PASS = Gauge("stentor_edge_pass_seconds", "What it takes to send one step's blocks of all rooms.")
 BEHIND = Gauge("stentor_edge_behind_connections_count", "Connections that have not read all they were sent.")
 BLOCK_STEPS = Gauge("stentor_edge_block_steps_count", "Steps in a block: wished for, and the largest now.", ["which"])
 EMERGENCIES = Counter("stentor_edge_emergencies", "Times that blocks had to grow at once.")
+EXHAUSTED = Counter("stentor_edge_exhausted_accepts", "Accepting stopped: no descriptors or memory.")

@@ -1,19 +1,20 @@
 """Who came to a room at this edge, who left, and why: sums since the edge began."""
 
-from stentor.edge.metrics import JOIN, JOINS, LEAVES, Leave
+from stentor.edge.metrics import CUTS, JOIN, JOINS, LEAVES, Leave
 
 
 class Tally:
-    """The joins and leaves of one room, by transport: ``push``, ``progressive`` or ``hls``.
+    """The joins, leaves and cuts of one room, by transport: ``push``, ``progressive`` or ``hls``.
 
     Held by whoever takes listeners on. Sums only grow, so that a reader sees what happened between two looks.
     """
 
-    __slots__ = ("joins", "leaves")
+    __slots__ = ("cuts", "joins", "leaves")
 
     def __init__(self) -> None:
         self.joins: dict[str, int] = {}
         self.leaves: dict[str, dict[str, int]] = {}
+        self.cuts: dict[str, dict[str, int]] = {}
 
     def joined(self, transport: str) -> None:
         """Note that somebody began to listen."""
@@ -22,7 +23,7 @@ class Tally:
 
     def left(self, transport: str, reason: Leave, count: int = 1) -> None:
         """Note that somebody listens no more."""
-        reasons = self.leaves.setdefault(transport, {})
+        reasons = (self.cuts if reason in CUTS else self.leaves).setdefault(transport, {})
         reasons[reason.value] = reasons.get(reason.value, 0) + count
         LEAVES.labels(transport, reason.value).inc(count)
 

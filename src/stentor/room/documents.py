@@ -95,12 +95,60 @@ class StageDocument(_Document):
     silent_s: float = 0.0
 
 
+JOIN_BOUNDS_MS = (100, 200, 350, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000, 10_000)
+LATENCY_BOUNDS_MS = (250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000, 12_000, 20_000, 30_000)
+
+
+class PlayersReport(_Document):
+    """What players said of themselves to one edge, by one transport: sums since that edge began.
+
+    ``join`` (from the click to sound) and ``latency`` (mouth to ear) count players by the bounds above, the last one
+    being those beyond; ``stall_ms`` and ``played_ms`` are milliseconds of all players together.
+    """
+
+    beacons: int = 0
+    join: tuple[int, ...] = ()
+    latency: tuple[int, ...] = ()
+    stalls: int = 0
+    stall_ms: int = 0
+    played_ms: int = 0
+
+
+class AudienceNews(_Document):
+    """What edges tell each other so as to count nobody twice: keys of 8 bytes, joined, in Base64.
+
+    ``came`` and ``stopped``: players of LL-HLS who began or ceased to ask this edge; ``whole``: all of the 16th part
+    ``slice`` who ask it. ``heard``: whose beacon came here, each key followed by that of its address and User-Agent;
+    ``gone``: whose beacons count no more.
+    """
+
+    came: str = ""
+    stopped: str = ""
+    slice: int = -1
+    whole: str = ""
+    heard: str = ""
+    gone: str = ""
+
+
 class AudienceReport(_Document):
-    """How many listen to a room at one edge, sent every 2 s; forgotten after 7 s."""
+    """Who listens to a room at one edge, sent every 2 s; forgotten after 7 s.
+
+    ``by_beacon``: players over all edges whom only their beacons show, not in ``listeners``; every edge says the
+    same, so it is not added up. ``joins`` (by transport), ``leaves`` and ``cuts`` (by transport and reason) and
+    ``players`` are sums since ``started_ns`` (Unix), when the edge began.
+    """
 
     edge: str
     listeners: int
     by_transport: dict[str, int] = {}
+    by_beacon: int = 0
+    started_ns: int = 0
+    block_steps: int = 1
+    joins: dict[str, int] = {}
+    leaves: dict[str, dict[str, int]] = {}
+    cuts: dict[str, dict[str, int]] = {}
+    players: dict[str, PlayersReport] = {}
+    news: AudienceNews | None = None
 
 
 class EventKind(StrEnum):
