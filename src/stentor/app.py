@@ -193,11 +193,12 @@ async def run_edge(settings: Settings) -> None:
     from stentor.edge.server import Edge, EdgeSettings
     from stentor.replay.replay import Replay
     from stentor.store.objects import open_objects
-    from stentor.supervisor.ports import bind_shared
+    from stentor.supervisor.ports import bind, inherited
     from stentor.supervisor.tls import renew, tls_context
 
     context = tls_context(settings)
-    with bind_shared(settings.audience_host, settings.audience_port, "--audience") as listening:
+    own = inherited() or bind(settings.audience_host, settings.audience_port, "--audience", shared=True)
+    with own as listening:
         async with running_process(settings, "edge") as process:
             secret = settings.ticket_secret.encode() or secrets.token_bytes(32)
             chosen = EdgeSettings(

@@ -243,6 +243,7 @@ def operator_link(settings: Settings) -> None:
 @_with_settings
 def check_config(settings: Settings) -> None:
     """Say what is wrong with the settings on this machine; exit code 2 if `serve` could not start."""
+    from stentor.supervisor.capacity import capacity
     from stentor.supervisor.checks import Severity, check
 
     problems = check(settings)
@@ -251,6 +252,7 @@ def check_config(settings: Settings) -> None:
     if any(problem.severity is Severity.ERROR for problem in problems):
         sys.exit(2)
     typer.echo(f"The settings are good. Listeners: {settings.public_url}  Hosts and speakers: {settings.staff_url}")
+    typer.echo(f"Room for {capacity(settings)}")
 
 
 @app.command("sample-config")

@@ -5,6 +5,7 @@ A key or variable that does not exist is an error that names the nearest one tha
 """
 
 import difflib
+import ipaddress
 import json
 import os
 import socket
@@ -24,7 +25,9 @@ from stentor.errors import ConfigError
 
 ENV_PREFIX = "STENTOR_"
 # Variables of the same prefix that are not settings: the file to read, and what a parent tells its children.
-OTHER_VARIABLES = frozenset({"STENTOR_CONFIG", "STENTOR_PROCESS", "STENTOR_PARENT", "STENTOR_PRIVATE_SOCKET"})
+OTHER_VARIABLES = frozenset(
+    {"STENTOR_CONFIG", "STENTOR_PROCESS", "STENTOR_PARENT", "STENTOR_PRIVATE_SOCKET", "STENTOR_LISTEN_FD"}
+)
 
 PLACES = "Where things are"
 ADDRESSES = "Addresses"
@@ -105,6 +108,11 @@ class Settings(BaseSettings):
         description="Address of the staff port as hosts and speakers open it; a microphone needs https.",
         json_schema_extra=_extra(ADDRESSES),
     )
+    trusted_proxies: Words = Field(
+        (),
+        description="Addresses or networks of fronts whose X-Forwarded-For edges believe, separated by commas.",
+        json_schema_extra=_extra(ADDRESSES),
+    )
     udp_ports: str = Field(
         "50000-50049",
         description="UDP ports for speakers' media; each room that is open takes one.",
@@ -124,7 +132,13 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=256,
-        description="Edge processes on this machine; 0: one a core, at least two.",
+        description="Edge processes on this machine; 0: one a core, at least two, more where --listeners asks for it.",
+        json_schema_extra=_extra(PROCESSES),
+    )
+    listeners: int = Field(
+        0,
+        ge=0,
+        description="Listeners that this machine is to hold; 0: as many as its cores and descriptors give.",
         json_schema_extra=_extra(PROCESSES),
     )
     node: str = Field(
@@ -192,6 +206,16 @@ class Settings(BaseSettings):
                 raise ValueError("must be an address such as https://radio.example.org")
         return url.rstrip("/")
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            try:
+                ipaddress.ip_network(word, strict=False)
+            except ValueError:
+                raise ValueError("must be addresses or networks such as 127.0.0.1,10.0.0.0/8") from None
+        return words
+
     @field_validator("udp_ports")
     @classmethod
     def _range(cls, text: str) -> str:
@@ -229,11 +253,6 @@ class Settings(BaseSettings):
         """Return the UDP ports for rooms."""
         first, _, last = self.udp_ports.partition("-")
         return range(int(first), int(last or first) + 1)
-
-    @property
-    def edge_count(self) -> int:
-        """Return how many edges run on this machine."""
-        return self.edges or max(2, os.cpu_count() or 1)
 
     @property
     def embedded_bus(self) -> bool:

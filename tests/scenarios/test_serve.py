@@ -63,6 +63,7 @@ async def test_up_served_and_down_within_five_seconds(tmp_path):
         assert time.monotonic() - began < 5
         assert all(dead(pid) for pid, _ in below)
     async with installation(tmp_path) as again:
+        await until(lambda: again.log.read_text().count("Stentor is ready") == 2, "it greets again")
         assert "/#t=" not in again.log.read_text().split("Stentor is ready")[-1], "the link is shown once"
         operator = await again.operator()
         rooms = await operator.call("GET", "/rooms")

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from stentor.config import Settings
 from stentor.errors import ConfigError
+from stentor.supervisor.capacity import limits, short_backlog
 from stentor.supervisor.nats_server import find_nats_server
-from stentor.supervisor.ports import check_free
+from stentor.supervisor.ports import activated, check_free
 from stentor.supervisor.tls import tls_context
 
 MIN_DISK_BYTES = 200 << 20
@@ -42,7 +43,7 @@ def check(settings: Settings) -> list[Problem]:
     found = [
         *_errors(lambda: _data_dir(settings)),
         *_errors(lambda: _certificate(settings)),
-        *_errors(lambda: check_free(settings.audience_host, settings.audience_port, "--audience")),
+        *_errors(lambda: _audience_port(settings)),
         *_errors(lambda: check_free(settings.staff_host, settings.staff_port, "--staff")),
         *_errors(lambda: check_free(settings.private_host, settings.private_port, "--private")),
         *_errors(lambda: _distinct_ports(settings)),
@@ -51,6 +52,7 @@ def check(settings: Settings) -> list[Problem]:
         *_disk(settings),
         *_secure_pages(settings),
         *_descriptors(),
+        *_listeners(settings),
     ]
     return sorted(found, key=lambda problem: problem.severity)
 
@@ -88,6 +90,11 @@ def in_use(settings: Settings) -> ConfigError:
 
 def _certificate(settings: Settings) -> None:
     tls_context(settings)
+
+
+def _audience_port(settings: Settings) -> None:
+    if not activated():  # else it is systemd's, and ours already
+        check_free(settings.audience_host, settings.audience_port, "--audience")
 
 
 def _distinct_ports(settings: Settings) -> None:
@@ -171,4 +178,21 @@ def _descriptors() -> Iterator[Problem]:
             Severity.WARNING,
             f"Only {hard} files and connections may be open at once, which limits listeners: "
             "raise it with `ulimit -n 65536` or LimitNOFILE in the service.",
+        )
+
+
+def _listeners(settings: Settings) -> Iterator[Problem]:
+    for limit in limits(settings):
+        if limit.listeners < settings.listeners:
+            yield Problem(
+                Severity.WARNING,
+                f"This machine holds about {limit.listeners:,} of --listeners {settings.listeners:,}: {limit.what}. "
+                f"To change: {limit.remedy}.",
+            )
+    backlog = short_backlog()
+    if backlog is not None:
+        yield Problem(
+            Severity.WARNING,
+            f"Only {backlog} arrivals may wait at the door, and more in one moment are turned away: "
+            "sysctl net.core.somaxconn=4096.",
         )

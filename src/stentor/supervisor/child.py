@@ -31,7 +31,8 @@ class Spec:
     ``environment`` is asked anew at each start. ``socket``: its private endpoint. ``ready`` is asked instead of the
     socket where there is none, with the process id. ``on_line`` takes what it says on stderr, line by line.
     ``awaited``: what comes after it is started only once it is ready. ``stuck`` is asked now and then: true when
-    only another start would help.
+    only another start would help. ``keep``: descriptors that it inherits. ``nice``: how far it stands back when the
+    machine is busy.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Spec:
     on_line: Callable[[str], None] | None = None
     awaited: bool = False
     stuck: Callable[[], bool] | None = None
+    keep: tuple[int, ...] = ()
+    nice: int = 0
 
 
 class Child:
@@ -55,6 +58,7 @@ class Child:
         self._backoff = Backoff()
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
+        self._renewing = False
         self._was_ready = False
         self._last_words = ""
         self._state = "it has not been started"
@@ -74,6 +78,10 @@ class Child:
             code = await self._run_once()
             if self._stopping:
                 return
+            if self._renewing:
+                self._renewing = False
+                self._state = "it is started anew"
+                continue
             ran_for_s = (self._clock.monotonic_ns() - started) / NS_PER_S
             if code == CONFIG_EXIT and not self._was_ready:
                 raise ConfigError(
@@ -97,7 +105,7 @@ class Child:
         spec = self.spec
         stderr = asyncio.subprocess.PIPE if spec.on_line else None
         try:
-            process = await spawn(spec.command, spec.environment(), stderr=stderr)
+            process = await spawn(spec.command, spec.environment(), stderr=stderr, keep=spec.keep, nice=spec.nice)
         except OSError as error:
             self._last_words = f"{spec.command[0]} cannot be started: {error.strerror}."
             return CONFIG_EXIT
@@ -155,6 +163,15 @@ class Child:
     async def stop(self) -> bool:
         """Ask it to stop and wait; kill it after its grace. Return whether it stopped by itself."""
         self._stopping = True
+        return await self._end()
+
+    async def renew(self) -> None:
+        """Stop it in order and have it started again at once, from what is installed now; no crash is counted."""
+        if self.pid is not None:
+            self._renewing = True
+            await self._end()
+
+    async def _end(self) -> bool:
         process = self._process
         if process is None or process.returncode is not None:
             return True

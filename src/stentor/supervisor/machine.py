@@ -3,16 +3,19 @@
 import fcntl
 import os
 import secrets
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from stentor.config import Settings
+from stentor.supervisor.capacity import edge_count
 from stentor.supervisor.checks import in_use
 from stentor.supervisor.child import Spec
 from stentor.supervisor.nats_server import NatsServer
-from stentor.supervisor.ports import bind_shared
+from stentor.supervisor.ports import LISTEN_VARIABLE, bind, inherited
 from stentor.supervisor.private import SOCKET_VARIABLE
 from stentor.supervisor.spawn import stentor_command
 
@@ -24,6 +27,8 @@ _EDGE_GRACE_S = 0.7
 _ORIGIN_GRACE_S = 1.7
 _ARCHIVE_GRACE_S = 1.1
 _CONTROL_GRACE_S = 1.1
+# A third of a room's share of a busy core: listeners' sound late is better than everybody's sound broken.
+_STAND_BACK = 5
 
 
 @contextmanager
@@ -45,13 +50,17 @@ def hold_folder(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def hold_ports(settings: Settings) -> Iterator[Settings]:
-    """Hold the two public ports inside the context, whatever children come and go; 0 becomes a free one."""
+def hold_ports(settings: Settings) -> Iterator[tuple[Settings, socket.socket]]:
+    """Hold the two public ports inside the context, whatever children come and go; 0 becomes a free one.
+
+    Gives the settings with both ports and the audience's socket, which every edge inherits.
+    """
     with (
-        bind_shared(settings.audience_host, settings.audience_port, "--audience") as audience,
-        bind_shared(settings.staff_host, settings.staff_port, "--staff") as staff,
+        inherited() or bind(settings.audience_host, settings.audience_port, "--audience", shared=False) as audience,
+        bind(settings.staff_host, settings.staff_port, "--staff", shared=True) as staff,
     ):
-        yield settings.with_ports(audience_port=audience.getsockname()[1], staff_port=staff.getsockname()[1])
+        held = settings.with_ports(audience_port=audience.getsockname()[1], staff_port=staff.getsockname()[1])
+        yield held, audience
 
 
 def with_ticket_secret(settings: Settings) -> Settings:
@@ -77,23 +86,35 @@ def socket_dir(settings: Settings) -> Path:
     return Path(tempfile.mkdtemp(prefix="stentor-"))
 
 
-def machine(settings: Settings, nats: NatsServer | None, sockets: Path) -> list[list[Spec]]:
-    """Return the tiers of processes in the order up."""
+def machine(
+    settings: Settings, nats: NatsServer | None, sockets: Path, audience: socket.socket | None = None
+) -> list[list[Spec]]:
+    """Return the tiers of processes in the order up; ``audience`` is the socket that edges accept from."""
+    edges = edge_count(settings)
+    settings = settings.model_copy(update={"edges": edges})
 
-    def role(name: str, verb: str, grace_s: float) -> Spec:
+    def role(name: str, verb: str, grace_s: float, nice: int = 0) -> Spec:
         return Spec(
             name=name,
             command=stentor_command(verb),
             environment=_environment(settings, nats, verb, name, sockets),
             grace_s=grace_s,
             socket=sockets / f"{name}.sock",
+            nice=nice,
         )
+
+    def edge(number: int) -> Spec:
+        alone = role(f"edge-{number}", "edge", _EDGE_GRACE_S, _STAND_BACK)
+        if audience is None:
+            return alone
+        shared = {LISTEN_VARIABLE: str(audience.fileno())}
+        return replace(alone, environment=lambda: {**alone.environment(), **shared}, keep=(audience.fileno(),))
 
     return [
         *([[nats.spec()]] if nats else []),
-        [role("control", "control", _CONTROL_GRACE_S), role("archive", "archive", _ARCHIVE_GRACE_S)],
+        [role("control", "control", _CONTROL_GRACE_S), role("archive", "archive", _ARCHIVE_GRACE_S, _STAND_BACK)],
         [role("origin", "origin", _ORIGIN_GRACE_S)],
-        [role(f"edge-{number}", "edge", _EDGE_GRACE_S) for number in range(1, settings.edge_count + 1)],
+        [edge(number) for number in range(1, edges + 1)],
     ]
 
 

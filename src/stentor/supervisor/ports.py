@@ -1,4 +1,8 @@
-"""TCP listeners that several processes share (SO_REUSEPORT), and the parent's hold on their ports."""
+"""TCP ports and their sockets: bound here, or inherited from whoever bound them before us.
+
+The audience port of one machine is one socket, bound by the supervisor and inherited by every edge: what waits in its
+queue is lost with none of them. Lone edges share a port by SO_REUSEPORT, each with a queue of its own.
+"""
 
 import errno
 import os
@@ -6,13 +10,32 @@ import socket
 
 from stentor.errors import ConfigError
 
-BACKLOG = 4_096
+LISTEN_VARIABLE = "STENTOR_LISTEN_FD"
+# systemd's socket activation, sd_listen_fds(3): the first descriptor is always 3.
+_SYSTEMD_PID, _SYSTEMD_COUNT, _SYSTEMD_FIRST = "LISTEN_PID", "LISTEN_FDS", 3
 
 
-def bind_shared(host: str, port: int, flag: str) -> socket.socket:
-    """Return a TCP socket bound so that other processes of ours may bind the same port; port 0: any free one.
+def inherited() -> socket.socket | None:
+    """Return the audience socket that our parent, or systemd, has bound for us, if one did."""
+    number = os.environ.get(LISTEN_VARIABLE)
+    if number is None and activated():
+        number = str(_SYSTEMD_FIRST)
+    if number is None:
+        return None
+    os.set_inheritable(int(number), False)  # noqa: FBT003 - as os has it
+    return socket.socket(fileno=int(number))
 
-    Bound but not listening it gets no connection: so the supervisor holds a port whatever its children do.
+
+def activated() -> bool:
+    """Tell whether systemd started this process with a listening socket."""
+    return os.environ.get(_SYSTEMD_PID) == str(os.getpid()) and os.environ.get(_SYSTEMD_COUNT, "0") != "0"
+
+
+def bind(host: str, port: int, flag: str, *, shared: bool) -> socket.socket:
+    """Return a bound TCP socket that does not listen yet; port 0: any free one.
+
+    ``shared``: other processes of ours may bind the same port. Bound but not listening it gets no connection: so the
+    supervisor holds the staff's port while control comes and goes.
     Raises ConfigError naming ``flag``, the setting to change, when the port is taken or the address is not ours.
     """
     try:
@@ -24,7 +47,8 @@ def bind_shared(host: str, port: int, flag: str) -> socket.socket:
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.bind(address)

@@ -2,6 +2,7 @@
 
 Up: the bus, and once it answers control, archive, origin, edges. Down, on SIGTERM: edges, origin, archive and control,
 the bus; each has its grace and then is killed, less than five seconds in all. Whatever kills the parent kills them all.
+Anew, when asked to ``roll``: the edges, one after the other.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from stentor.telemetry import METRICS_CONTENT_TYPE, dump_rate_limited, logger, r
 
 _STARTING_POLL_S = 0.05
 _POLL_S = 1.0
+# Between one edge and the next, for the listeners of the one to be back elsewhere (edge/balance, retry_spread_s).
+_ROLL_PAUSE_S = 5.0
 
 log = logger("supervisor")
 
@@ -30,6 +33,7 @@ class Supervisor:
         self._clock = clock
         self._run_dir = run_dir
         self._stopping = False
+        self._roll_asked = asyncio.Event()
 
     @property
     def children(self) -> list[Child]:
@@ -51,6 +55,7 @@ class Supervisor:
                         tasks += [group.create_task(child.run()) for child in tier]
                         await self._until_ready([child for child in tier if child.spec.awaited], stop)
                     tasks.append(group.create_task(self._watch(on_ready)))
+                    tasks.append(group.create_task(self._rolling(stop)))
                     await stop.wait()
                 finally:
                     await self._stop_all()
@@ -82,6 +87,29 @@ class Supervisor:
                 child.restart_if_stuck()
             dump_rate_limited()
             await self._clock.sleep(_POLL_S if announced else _STARTING_POLL_S)
+
+    def roll(self) -> None:
+        """Have the last tier, the edges, started anew from what is installed now, one after the other.
+
+        The next one goes only when the last one is ready: a version that does not come up costs one edge.
+        """
+        self._roll_asked.set()
+
+    async def _rolling(self, stop: asyncio.Event) -> None:
+        while True:
+            await self._roll_asked.wait()
+            self._roll_asked.clear()
+            edges = self._tiers[-1]
+            log.info("roll_started", processes=len(edges))
+            for last, child in enumerate(edges, start=1 - len(edges)):
+                await self._until_ready(edges, stop)
+                if stop.is_set():
+                    return
+                await child.renew()
+                await self._until_ready([child], stop)
+                if last:
+                    await self._clock.sleep(_ROLL_PAUSE_S)
+            log.info("roll_done", processes=len(edges))
 
     async def _stop_all(self) -> None:
         self._stopping = True

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 PARENT_VARIABLE = "STENTOR_PARENT"
 _PR_SET_PDEATHSIG = 1
@@ -22,13 +23,15 @@ def stentor_command(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "stentor", *arguments)
 
 
-async def spawn(
+async def spawn(  # noqa: PLR0913 - what a process begins with
     command: Sequence[str],
     environment: Mapping[str, str],
     *,
     stdin: int = asyncio.subprocess.DEVNULL,
     stdout: int | None = None,
     stderr: int | None = None,
+    keep: Sequence[int] = (),
+    nice: int = 0,
 ) -> asyncio.subprocess.Process:
     """Start a process that is killed when this one dies.
 
@@ -38,6 +41,8 @@ async def spawn(
         stdin: ``asyncio.subprocess.PIPE`` to write to it.
         stdout: ``asyncio.subprocess.PIPE`` to read from it, else it speaks on our stdout.
         stderr: the same for stderr.
+        keep: descriptors that it inherits, under the same numbers.
+        nice: by how much its share of a busy core is smaller than ours (nice(2)).
 
     Raises:
         OSError: the program cannot be started.
@@ -53,16 +58,23 @@ async def spawn(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,
-        preexec_fn=_die_with(os.getpid()),
+        pass_fds=tuple(keep),
+        preexec_fn=_before_exec(os.getpid(), nice),
     )
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def _before_exec(parent: int, nice: int) -> Callable[[], None]:
     def in_child() -> None:
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:  # it died before we asked
                 os._exit(1)
+        if nice:
+            os.nice(nice)
+            # Each session of ours is a group of its own to Linux' scheduler (sched(7), "The autogroup feature"), and
+            # nice counts within a group alone: the group needs it as well.
+            with suppress(OSError), open("/proc/self/autogroup", "w") as group:  # noqa: PTH123 - nothing but calls here
+                group.write(str(nice))
 
     return in_child
 

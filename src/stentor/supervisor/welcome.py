@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.config import Settings
+from stentor.supervisor.capacity import capacity
 
 
 def welcome(settings: Settings, operator_link: str | None) -> None:
@@ -17,6 +18,7 @@ def welcome(settings: Settings, operator_link: str | None) -> None:
     addresses.add_row("Hosts and speakers", Text(settings.staff_url, style="bold"))
     addresses.add_row("Health and metrics", f"http://{settings.private_host}:{settings.private_port}/readyz")
     addresses.add_row("Data folder", str(settings.data_dir))
+    addresses.add_row("Room for", capacity(settings))
     _print(addresses, title="Stentor is ready")
     if operator_link is not None:
         operator_box(operator_link)

@@ -25,16 +25,19 @@ Beside = Callable[[Settings], Coroutine[object, object, None]]
 async def run_serve(settings: Settings, ready: Ready, beside: Beside | None = None) -> None:
     """Run every process of one machine until SIGTERM or SIGINT; a second one kills them at once.
 
+    SIGHUP has the edges started anew, one after the other.
+
     Raises ConfigError in a sentence when something is taken, missing or refused.
     """
     clock, stop = SystemClock(), asyncio.Event()
-    with hold_folder(settings), hold_ports(settings) as held:
+    with hold_folder(settings), hold_ports(settings) as (held, audience):
         held = with_ticket_secret(held)
         (held.run_dir / _FIRST_LINK_FILE).unlink(missing_ok=True)
         nats = NatsServer(held) if held.embedded_bus else None
         sockets = socket_dir(held)
-        supervisor = Supervisor(machine(held, nats, sockets), clock, sockets)
+        supervisor = Supervisor(machine(held, nats, sockets, audience), clock, sockets)
         _stop_then_kill(stop, supervisor.kill)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, supervisor.roll)
         endpoint = private_endpoint(supervisor.answer, path=None, host=held.private_host, port=held.private_port)
         async with endpoint as private_port, asyncio.TaskGroup() as group:
             held = held.model_copy(update={"private_port": private_port})
