@@ -19,6 +19,7 @@ from pathlib import Path
 from shutil import which
 from typing import Literal
 
+from bench.account import cpu_ns, raise_descriptors, rss_bytes
 from stentor.supervisor.spawn import spawn
 from tests.fakes.certificates import write_certificate
 from tests.fakes.installation import descendants, free_ports
@@ -29,29 +30,6 @@ MOUNT = "/stream"
 FILE_BYTES = 2048
 _PASSWORD = "bench"
 _READY_S = 15.0
-_HZ = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def raise_descriptors() -> int:
-    """Raise the limit of descriptors of this process and those it starts as far as allowed; return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
-
-
-def cpu_s(pids: list[int]) -> float:
-    """Return the CPU seconds, user and system, that these processes have used with all their threads (proc(5))."""
-    total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / _HZ
-
-
-def rss_bytes(pids: list[int]) -> int:
-    """Return the resident memory of these processes, shared pages counted in each (proc(5), statm)."""
-    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in pids)
 
 
 @dataclass
@@ -80,9 +58,9 @@ class Peer:
         """Return its processes: the first and all below it."""
         return [self.root, *(pid for pid, _ in descendants(self.root))]
 
-    def cpu_s(self) -> float:
-        """Return the CPU seconds it has used so far."""
-        return cpu_s(self.pids())
+    def cpu_ns(self) -> int:
+        """Return the CPU time it has used so far."""
+        return cpu_ns(self.pids())
 
     def rss_bytes(self) -> int:
         """Return its resident memory."""
@@ -121,6 +99,11 @@ async def running(
             yield peer
         finally:
             await _stop(process)
+
+
+def _descriptors() -> int:
+    raise_descriptors()
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _prepare(folder: Path) -> None:
@@ -212,7 +195,7 @@ class Icecast(Peer):
 
 @asynccontextmanager
 async def icecast(
-    core: int, *, feed_core: int, feed: Feed = "opus", page_ms: int = 350, burst: bool = False
+    core: int, *, feed_core: int, feed: Feed = "opus", page_ms: int = 350, burst_bytes: int = 0
 ) -> AsyncIterator[Icecast]:
     """Run Icecast with a 32 kbit/s source; plain and TLS ports both serve ``MOUNT``.
 
@@ -224,11 +207,12 @@ async def icecast(
         feed: ``opus`` in Ogg at a constant bitrate, or ``mp3``.
         page_ms: length of the source's Ogg pages, and so the cadence; 350 is what Icecast itself does with MP3. ffmpeg
             would make pages of 1 s.
-        burst: Icecast's default burst of 64 kB on connect; else none, and a listener waits for the next page.
+        burst_bytes: what a listener gets at once when it comes (Icecast's default is 65,535); without it, it waits for
+            the next page.
     """
 
     def configure(folder: Path, port: int, tls_port: int) -> list[str]:
-        values = {"burst": int(burst), "burst_bytes": 65535 if burst else 0, "password": _PASSWORD}
+        values = {"burst": int(burst_bytes > 0), "burst_bytes": burst_bytes, "password": _PASSWORD}
         owner = _OWNER if os.geteuid() == 0 else ""
         (folder / "key.pem").chmod(0o644)
         text = _ICECAST.format(port=port, tls_port=tls_port, folder=folder, owner=owner, **values)
@@ -325,7 +309,7 @@ async def nginx(core: int, *, nchan: bool = False, upstream: str = "") -> AsyncI
         nchan: load the module; else it is not even loaded.
         upstream: ``host:port`` of a server to stand in front of, WebSocket included; nothing else is served then.
     """
-    descriptors = raise_descriptors()
+    descriptors = _descriptors()
 
     def configure(folder: Path, port: int, tls_port: int) -> list[str]:
         (folder / "www").mkdir()
@@ -388,7 +372,7 @@ backend edge
 @asynccontextmanager
 async def haproxy(core: int, *, upstream: str) -> AsyncIterator[Peer]:
     """Run HAProxy with one thread in front of ``host:port``, plain and TLS."""
-    most = raise_descriptors() // 2 - 100
+    most = _descriptors() // 2 - 100
 
     def configure(folder: Path, port: int, tls_port: int) -> list[str]:
         text = _HAPROXY.format(most=most, folder=folder, port=port, tls_port=tls_port, upstream=upstream)
