@@ -135,7 +135,7 @@ async def test_players_are_counted_by_ticket_and_by_address(room: WavRoom) -> No
         for query in ("", "", f"?ticket={tickets[0]}", f"?ticket={tickets[1]}", "?ticket=forged"):
             await client.get("aac.m3u8" + query)
         state = (await client.get("state.json")).json()
-        assert state["audience"] == {"listeners": 3}
+        assert state["audience"] == {"listeners": 3, "by_beacon": 0}
         master = (await client.get(f"live.m3u8?ticket={tickets[0]}")).text
         assert f"aac.m3u8?ticket={tickets[0]}" in master
 

@@ -36,6 +36,11 @@ class Asking:
         """Return how many players this edge counts."""
         return len(self._seen) - len(self._theirs)
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether nobody asks here and nothing waits to be said."""
+        return not (self._seen or self._came or self._stopped)
+
     def anywhere(self, key: bytes) -> bool:
         """Tell whether this or another edge sees a player."""
         at = slice_of(key)

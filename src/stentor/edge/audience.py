@@ -31,6 +31,7 @@ class Audience:
         self._by_beacon = ByBeacon(self._asking.anywhere)
         self._sums: dict[BeaconTransport, BeaconSums] = {}
         self._reports: dict[str, tuple[AudienceReport, MonotonicNs]] = {}
+        self._heard_some = False
 
     # What listeners do.
 
@@ -52,6 +53,7 @@ class Audience:
         if sums is None:
             sums = self._sums[beacon.transport] = BeaconSums(beacon.transport)
         sums.add(beacon)
+        self._heard_some = True
         if holder is None:
             return
         if beacon.bye or beacon.transport is not BeaconTransport.HLS:
@@ -89,8 +91,14 @@ class Audience:
 
     # What edges tell each other.
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether there is nobody to speak of here, and nothing new."""
+        return self._asking.idle and self._by_beacon.idle and not self._heard_some
+
     def report(self, by_transport: dict[str, int], block_steps: int) -> AudienceReport:
         """Return what this edge tells the others and control; each piece of news is told once."""
+        self._heard_some = False
         came, stopped, number, whole = self._asking.news()
         heard, gone = self._by_beacon.news()
         news = AudienceNews(

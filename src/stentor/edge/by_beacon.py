@@ -45,6 +45,11 @@ class ByBeacon:
         """Return how many players only their beacons show."""
         return self._counted
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether nobody is known and nothing waits to be said."""
+        return not (self._players or self._heard or self._gone)
+
     def heard(self, key: bytes, origin: bytes, now: MonotonicNs) -> None:
         """Note a beacon that came to this edge."""
         if self._note(key, origin, now):

@@ -53,13 +53,13 @@ class Surroundings:
 class Room:
     """A room that the public may know of. Made when control's document appears, gone when it is deleted."""
 
-    def __init__(self, document: RoomDocument, around: Surroundings) -> None:
+    def __init__(self, document: RoomDocument, around: Surroundings, audience: Audience) -> None:
         self.document = document
         self.stage: StageDocument | None = None
         self.replay: dict[str, object] | None = None
         self.replay_wanted = False
-        self.audience = Audience()
-        self.reported = 0
+        self.audience = audience
+        self.reported = False
         self._around = around
         self._programs: dict[RenditionName, Program] = {}
         self._ending_since: MonotonicNs | None = None
@@ -159,7 +159,8 @@ class Room:
         if stage is not None and self._around.clock.monotonic_ns() - self._stage_at > _STAGE_NS:
             people = tuple(person.model_copy(update={"speaking": False}) for person in stage.people)
             stage = stage.model_copy(update={"on_air": False, "people": people})
-        fields = state_json(self.document, stage, self.listeners(), self._around.staff_url, self.replay)
+        audience = {"listeners": self.listeners(), "by_beacon": self.audience.by_beacon()}
+        fields = state_json(self.document, stage, audience, self._around.staff_url, self.replay)
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     def _with_time(self, fields: str) -> bytes:

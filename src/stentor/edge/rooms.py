@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from stentor.bus.port import Bus, Document, live_audience_subject
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
-from stentor.edge.metrics import DROPPED, LISTENERS
+from stentor.edge.audience import Audience
+from stentor.edge.metrics import BY_BEACON, DROPPED, LISTENERS
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Room, Surroundings
 from stentor.errors import BadRequest, NotFound, StentorError
@@ -36,6 +37,7 @@ class Rooms:
         self._replay = replay
         self._rooms: dict[str, Room] = {}
         self._stages: dict[str, StageDocument] = {}
+        self._started_ns = self._clock.wall_ns()
         self._next_report = MonotonicNs(0)
         self._next_ping = MonotonicNs(self._clock.monotonic_ns() + PING_EVERY_NS)
         self._asking: dict[str, MonotonicNs] = {}
@@ -79,7 +81,8 @@ class Rooms:
                 room.remove()
             return
         if room is None:
-            room = self._rooms[document.key] = Room(parsed, self._around)
+            audience = Audience(self._name, started_ns=self._started_ns)
+            room = self._rooms[document.key] = Room(parsed, self._around, audience)
             stage = self._stages.get(document.key)
             if stage is not None:
                 room.set_stage(stage)
@@ -119,6 +122,7 @@ class Rooms:
                 self._asking[room.document.room] = MonotonicNs(now + 2 * NS_PER_S)
                 self._around.spawn(self._ask_replay(room, self._replay))
         LISTENERS.labels("hls").set(sum(room.audience.players() for room in self._rooms.values()))
+        BY_BEACON.set(sum(room.audience.by_beacon() for room in self._rooms.values()))
         if now >= self._next_ping:
             self._next_ping = MonotonicNs(now + PING_EVERY_NS)
             for room in self.all():
@@ -130,11 +134,11 @@ class Rooms:
     async def _report(self) -> None:
         for room in self.all():
             by_transport = room.by_transport()
-            listeners = sum(by_transport.values())
-            if listeners or room.reported:
-                report = AudienceReport(edge=self._name, listeners=listeners, by_transport=by_transport)
+            some = any(by_transport.values()) or not room.audience.idle
+            if some or room.reported:
+                report = room.audience.report(by_transport, 1)
                 await self._bus.publish(live_audience_subject(room.document.room), report.to_bytes())
-            room.reported = listeners
+            room.reported = some
 
     async def _ask_replay(self, room: Room, replay: ReplayDesk) -> None:
         room.replay_wanted = False

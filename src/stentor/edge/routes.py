@@ -4,8 +4,19 @@ import re
 from collections.abc import AsyncIterator, Callable
 
 from stentor.clock import Clock, iso_utc
+from stentor.edge.beacons import BeaconRate, read_beacon
 from stentor.edge.connection import Connection
-from stentor.edge.http import CORS, ONE_SECOND, NotAllowed, Request, Response, json_response, preflight, problem
+from stentor.edge.http import (
+    CORS,
+    NO_STORE,
+    ONE_SECOND,
+    NotAllowed,
+    Request,
+    Response,
+    json_response,
+    preflight,
+    problem,
+)
 from stentor.edge.playback import Playback, multivariant_response
 from stentor.edge.push import turn_away
 from stentor.edge.replay_port import ReplayDesk
@@ -26,6 +37,7 @@ _MULTIVARIANT = {"live.m3u8": RenditionName.AAC, "live-opus.m3u8": RenditionName
 _REPLAY = re.compile(r"replay\.m3u8|replay/.+|recording\.(?:m4a|opus|mp3)|proof\.json")
 _MEDIA = re.compile(r"(opus|aac)/(\d{1,9})/(?:(init)\.mp4|(\d{1,12})(?:\.(\d{1,2}))?\.m4s)")
 _READ = ("GET", "HEAD")
+_NOTED = Response(204, {"Cache-Control": NO_STORE, **CORS})
 _DIGITS = re.compile(r"\d{1,12}")
 
 
@@ -41,6 +53,7 @@ class Routes:
         self._clock = clock
         self._replay = replay
         self._spawn = spawn
+        self._beacon_rate = BeaconRate()
         self.date_line: Callable[[], bytes] = bytes
         self.draining = False
 
@@ -76,6 +89,8 @@ class Routes:
         room = self._rooms.get(name)
         if rest == "ticket":
             return self._ticket(request, room)
+        if rest == "beacon":
+            return self._beacon(request, room)
         if request.method not in _READ:
             raise _not_allowed("GET, HEAD")
         if rest == "state.json":
@@ -103,6 +118,16 @@ class Routes:
         ticket = self._tickets.issue(room.document.room, self._clock.wall_ns())
         return json_response({"admitted": True, "ticket": ticket, "streams": streams_json(room.document.room)})
 
+    def _beacon(self, request: Request, room: Room) -> Response:
+        if request.method != "POST":
+            raise _not_allowed("POST")
+        now = self._clock.monotonic_ns()
+        self._beacon_rate.take(request.address, now)
+        beacon = read_beacon(request.body)
+        holder = self._holder(room, beacon.ticket)
+        room.audience.note_beacon(beacon, holder, request.address, request.user_agent, now)
+        return _NOTED
+
     def _push(self, connection: Connection, request: Request, name: str) -> None:
         if request.method != "GET":
             raise _not_allowed("GET")
@@ -122,6 +147,7 @@ class Routes:
             turn_away(connection, request, CloseCode.NOT_OPEN, "look at state.json")
             return
         push = room.program(rendition).push
+        self._note_connected(request, room)
         if push is not None:
             push.join(connection, request, None if after is None else Step(after))
 
@@ -131,6 +157,7 @@ class Routes:
         progressive = room.program(name).progressive
         if request.method == "HEAD":
             return progressive.head(room.document.title)
+        self._note_connected(request, room)
         progressive.join(connection, room.document.title, self.date_line())
         return None
 
@@ -172,9 +199,18 @@ class Routes:
         return playback
 
     def _note_player(self, request: Request, room: Room) -> None:
-        ticket = request.query.get("ticket")
-        holder = self._tickets.holder(room.document.room, ticket, self._clock.wall_ns()) if ticket else None
+        holder = self._holder(room, request.query.get("ticket"))
+        if holder is None and "via" in request.headers:
+            return  # A cache's own request (RFC 9110, section 7.6.3): its players show by their beacons.
         room.audience.note_player(holder, request.address, request.user_agent, self._clock.monotonic_ns())
+
+    def _note_connected(self, request: Request, room: Room) -> None:
+        holder = self._holder(room, request.query.get("ticket"))
+        if holder is not None:
+            room.audience.note_connected(holder)
+
+    def _holder(self, room: Room, ticket: str | None) -> bytes | None:
+        return self._tickets.holder(room.document.room, ticket, self._clock.wall_ns()) if ticket else None
 
     # The recording is another package's; it may wait for the store.
 

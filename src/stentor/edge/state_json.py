@@ -6,7 +6,11 @@ from stentor.room.states import OPEN_STATES, RoomState
 
 
 def state_json(
-    room: RoomDocument, stage: StageDocument | None, listeners: int, staff_url: str, replay: dict[str, object] | None
+    room: RoomDocument,
+    stage: StageDocument | None,
+    audience: dict[str, int],
+    staff_url: str,
+    replay: dict[str, object] | None,
 ) -> dict[str, object]:
     """Return the fields of state.json but ``server_time`` (docs/design.md), which changes while nothing else does."""
     heard = stage if room.state in OPEN_STATES else None
@@ -23,7 +27,7 @@ def state_json(
         "started_at": _iso(room.started_ns),
         "ended_at": _iso(room.ended_ns),
         "people": [_person(person) for person in heard.people if person.connected] if heard else [],
-        "audience": {"listeners": listeners},
+        "audience": audience,
         "announcement": _announcement(room),
         "recorded": room.recorded,
         "key_fingerprint": room.key_fingerprint,
