@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { RoomView } from "../src/api/types";
 import { type Abilities, transports } from "../src/player/choice";
 import { type Frame, Kind, parseFrame } from "../src/player/frames";
-import { type Hello, PushClient } from "../src/player/push";
+import { LEAST_MARGIN_S } from "../src/player/line";
+import { type Cadence, type Hello, PushClient } from "../src/player/push";
 import { acrossGap, FASTEST, RateControl, SLOWEST } from "../src/player/rate";
 
 function bytes(kind: number, epoch: number, step: number, version = 1): ArrayBuffer {
@@ -32,27 +33,35 @@ describe("frames", () => {
 });
 
 describe("RateControl", () => {
-  const settle = (ahead: number) => {
-    const control = new RateControl(0.4, 0.24);
-    let move = control.update(ahead, 0.05);
-    for (let i = 0; i < 100; i += 1) move = control.update(ahead, 0.05);
-    return move;
-  };
+  const held = 0.24 + LEAST_MARGIN_S;
+  const at = (distance: number, ahead = distance) => new RateControl(0.24).update(distance, ahead);
 
-  it("plays at one where it should be", () => expect(settle(0.52)).toEqual({ rate: 1, seekBehindS: null }));
+  it("plays at one where it should be", () => expect(at(held + 0.03)).toEqual({ rate: 1, skipS: null }));
   it("hurries when late, within bounds", () => {
-    expect(settle(0.9).rate).toBeGreaterThan(1);
-    expect(settle(1.5).rate).toBe(FASTEST);
+    expect(at(held + 0.3).rate).toBeGreaterThan(1);
+    expect(at(held + 2).rate).toBe(FASTEST);
   });
   it("slows when little is left, within bounds", () => {
-    expect(settle(0.1).rate).toBeLessThan(1);
-    expect(settle(0).rate).toBeGreaterThanOrEqual(SLOWEST);
+    expect(at(held - 0.3).rate).toBeLessThan(1);
+    expect(at(0).rate).toBeGreaterThanOrEqual(SLOWEST);
   });
-  it("jumps when far behind", () => expect(settle(4).seekBehindS).toBeCloseTo(0.64, 1));
-  it("keeps more after running dry", () => {
-    const control = new RateControl(0.4, 0.24);
-    control.stalled();
-    expect(control.startBehindS).toBeCloseTo(0.84);
+  it("jumps when far behind, and only into what is there", () => {
+    expect(at(held + 4).skipS).toBeCloseTo(4);
+    expect(at(held + 4, 3).skipS).toBeNull();
+  });
+  it("slows to the utmost for larger blocks until it has what they need", () => {
+    const control = new RateControl(0.24);
+    control.blockS = 0.48;
+    expect(control.update(held + 0.15, 1).rate).toBe(SLOWEST);
+    expect(control.update(held + 0.24, 1).rate).toBe(1);
+    expect(control.update(held + 0.15, 1).rate).toBeGreaterThan(0.98);
+  });
+  it("hurries after smaller blocks, and does not jump", () => {
+    const control = new RateControl(3.84);
+    control.blockS = 0.24;
+    expect(control.update(3.84 + LEAST_MARGIN_S, 4)).toEqual({ rate: FASTEST, skipS: null });
+    expect(control.update(held, held).rate).toBe(1);
+    expect(control.update(held + 3.6, 4).skipS).toBeCloseTo(3.6);
   });
 });
 
@@ -97,6 +106,7 @@ class FakeSocket {
 describe("PushClient", () => {
   const told = {
     hello: [] as Hello[],
+    cadence: [] as Cadence[],
     state: [] as RoomView[],
     frames: [] as Frame[],
     closed: 0,
@@ -104,16 +114,22 @@ describe("PushClient", () => {
   };
   let client: PushClient;
   const last = () => FakeSocket.all.at(-1)!;
+  const greet = (hello: Partial<Hello>) =>
+    last().onmessage?.({
+      data: JSON.stringify({ type: "hello", zero_ms: 5, step_s: 0.24, block_steps: 1, ...hello }),
+    });
 
   beforeEach(() => {
     vi.useFakeTimers();
     vi.stubGlobal("WebSocket", FakeSocket);
     FakeSocket.all = [];
-    Object.assign(told, { hello: [], state: [], frames: [], closed: 0, failing: [] });
+    Object.assign(told, { hello: [], cadence: [], state: [], frames: [], closed: 0, failing: [] });
     client = new PushClient("/r/demo/push", "opus", {
       hello: (hello) => told.hello.push(hello),
+      cadence: (cadence) => told.cadence.push(cadence),
       state: (room) => told.state.push(room),
       frame: (frame) => told.frames.push(frame),
+      resumeAfter: (step) => step,
       closed: () => (told.closed += 1),
       failing: (times) => told.failing.push(times),
     });
@@ -182,6 +198,59 @@ describe("PushClient", () => {
     await vi.advanceTimersByTimeAsync(9_000);
     expect(FakeSocket.all.length).toBeGreaterThan(1);
     expect(FakeSocket.all[0]?.url.hash).toBe("#closed");
+  });
+
+  it("returns spread over the time that the server named when its connection broke without a word", async () => {
+    const random = vi.spyOn(Math, "random").mockReturnValue(0.5);
+    greet({ retry_spread_s: 8 });
+    last().onmessage?.({ data: bytes(2, 1, 5) });
+    last().onclose?.({ code: 1006, reason: "" });
+    await vi.advanceTimersByTimeAsync(3_900);
+    expect(FakeSocket.all).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(FakeSocket.all).toHaveLength(2);
+    expect(last().url.searchParams.get("after")).toBe("5");
+    expect(told.failing).toEqual([0]);
+    random.mockRestore();
+  });
+
+  it("returns at once when the line or the listener is back", () => {
+    greet({ retry_spread_s: 60 });
+    last().onmessage?.({ data: bytes(2, 1, 5) });
+    window.dispatchEvent(new Event("online"));
+    expect(FakeSocket.all).toHaveLength(1); // it is not silent
+    last().onclose?.({ code: 1006, reason: "" });
+    window.dispatchEvent(new Event("online"));
+    expect(FakeSocket.all).toHaveLength(2);
+    document.dispatchEvent(new Event("visibilitychange"));
+    expect(FakeSocket.all).toHaveLength(2); // one is under way
+  });
+
+  it("tries another connection beside a silent one, and keeps whichever speaks", async () => {
+    greet({});
+    const first = last();
+    first.onmessage?.({ data: bytes(2, 1, 5) });
+    await vi.advanceTimersByTimeAsync(3_900);
+    expect(FakeSocket.all).toHaveLength(2);
+    expect(first.url.hash).toBe("");
+    first.onmessage?.({ data: bytes(2, 1, 6) });
+    expect(last().url.hash).toBe("#closed");
+    await vi.advanceTimersByTimeAsync(3_900);
+    expect(FakeSocket.all).toHaveLength(3);
+    expect(last().url.searchParams.get("after")).toBe("6");
+    greet({});
+    expect(first.url.hash).toBe("#closed");
+    expect(last().url.hash).toBe("");
+  });
+
+  it("waits longer for larger blocks before it takes silence for a dead connection", async () => {
+    greet({ block_steps: 1 });
+    last().onmessage?.({ data: JSON.stringify({ type: "cadence", block_steps: 16, from_step: 9, emergency: false }) });
+    expect(told.cadence[0]?.block_steps).toBe(16);
+    await vi.advanceTimersByTimeAsync(7_000);
+    expect(FakeSocket.all).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(FakeSocket.all).toHaveLength(2);
   });
 
   it("passes on hello and state", () => {

@@ -53,7 +53,10 @@ export interface RoomView extends RoomHead {
   epoch: number;
   server_time: string;
   people: Person[];
-  audience: { listeners: number };
+  /** `by_beacon`: listeners behind caches, whom only their players' beacons show; not among the `listeners`. */
+  audience: { listeners: number; by_beacon?: number };
+  /** How much sound comes at once over the push. */
+  delivery?: { block_steps: number; block_s: number };
   staff_url: string | null;
   streams: Streams;
   replay: Replay | null;
@@ -116,6 +119,8 @@ export interface NotReady {
 }
 
 export interface StaffRoom extends RoomHead {
+  /** The least size of blocks; null: each edge decides. */
+  block_steps?: number | null;
   zero_ns?: number | null;
   links?: { listener: string; host: string; speaker: string };
 }

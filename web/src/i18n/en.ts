@@ -46,6 +46,10 @@ export const en = {
   "room.speaking": "speaking",
   "room.muted": "muted",
   "room.audience": { one: "{count} person is listening", other: "{count} people are listening" },
+  "room.audience.cached": {
+    one: "{count} more through caches, as its player reports",
+    other: "{count} more through caches, as their players report",
+  },
   "room.language": "Spoken language",
   "room.recorded": "This room is recorded",
   "room.recorded.not": "This room is not recorded",
@@ -84,6 +88,7 @@ export const en = {
   "player.stalled": "The connection is slow. It goes on by itself.",
   "player.blocked": "Your browser wants one more tap before it plays.",
   "player.failed": "No connection yet. It keeps trying by itself.",
+  "player.blocks": "Sound comes in blocks of {seconds} s, so that many people can listen.",
   "player.volume": "Volume",
   "player.mute": "Mute the sound",
   "player.unmute": "Turn the sound on",
@@ -269,6 +274,19 @@ export const en = {
   "host.announce.label": "Text to everybody on the room’s page",
   "host.announce.send": "Show",
   "host.announce.clear": "Take down",
+  "host.delivery": "Delay or capacity",
+  "host.delivery.label": "Sound in blocks of at least",
+  "host.delivery.auto": "Automatic",
+  "host.delivery.auto.hint":
+    "Each server keeps the delay as short as its load allows, and makes its blocks larger before it loses listeners.",
+  "host.delivery.size": "{seconds} s",
+  "host.delivery.effect":
+    "Listeners hear up to {delay} s later than with the smallest blocks. Sending takes {share} % of the work, which leaves room for more listeners.",
+  "host.delivery.grow":
+    "Our players slow down a little for about {seconds} s to get there, and their sound goes on. Other programs may pause once.",
+  "host.delivery.shrink": "It holds at once; players catch up by themselves.",
+  "host.delivery.now": "Blocks now: {sizes}",
+  "host.delivery.apply": "Apply",
   "host.edit": "Title and time",
   "host.program": "Program level",
   "host.audience": "Audience",

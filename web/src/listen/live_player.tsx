@@ -26,11 +26,12 @@ function hintKey(room: RoomView, listening: boolean): TextKey | null {
 }
 
 export function LivePlayer({ room, player }: { room: RoomView; player: Player }) {
-  const { t } = useI18n();
+  const { t, number } = useI18n();
   const state = useStore(player.store);
   const listening = state.status !== "idle" && state.status !== "blocked";
   const toggle = () => (listening ? player.stop() : player.play(room.streams));
   const hint = hintKey(room, listening);
+  const blocks = room.delivery;
   useLockScreen(room, player, listening);
   return (
     <section class={`card player player-${room.state}`} aria-label={t("player.region")} data-testid="player">
@@ -57,6 +58,11 @@ export function LivePlayer({ room, player }: { room: RoomView; player: Player })
         </div>
       </div>
       {hint && <p class="hint">{t(hint)}</p>}
+      {blocks && blocks.block_steps > 1 && (
+        <p class="hint" data-testid="delivery" data-block-steps={blocks.block_steps}>
+          {t("player.blocks", { seconds: number(blocks.block_s, 1) })}
+        </p>
+      )}
       <Volume player={player} state={state} />
       <Details state={state} room={room} />
     </section>

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { isOpen, type RoomView } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import { useStore } from "../lib/store";
+import { Beacon } from "../player/beacon";
 import { Player } from "../player/player";
 import { Icon } from "../ui/icons";
 import { Message, Page, StatePill } from "../ui/parts";
@@ -23,6 +24,7 @@ function useRoom(id: string): { feed: RoomFeed; player: Player } {
       closed: () => void feed.ask(),
       reachable: feed.reachable,
     });
+    new Beacon(id, player);
     expose(player);
     return { feed, player };
   }, [id]);
@@ -105,6 +107,7 @@ function Room({ room, feed, player, autostart, setAutostart }: RoomProps) {
 
 function Head({ room }: { room: RoomView }) {
   const { t, n, languageName } = useI18n();
+  const cached = room.audience.by_beacon ?? 0;
   return (
     <div class="head">
       <StatePill state={room.state} recorded={room.recorded} />
@@ -121,6 +124,12 @@ function Head({ room }: { room: RoomView }) {
           <li data-testid="audience" data-count={room.audience.listeners}>
             <Icon name="people" size={18} />
             {n("room.audience", room.audience.listeners)}
+          </li>
+        )}
+        {isOpen(room.state) && cached > 0 && (
+          <li data-testid="audience-by-beacon" data-count={cached}>
+            <Icon name="people" size={18} />
+            {n("room.audience.cached", cached)}
           </li>
         )}
         <li>

@@ -12,6 +12,7 @@ interface Exposed {
     readonly stalls: number;
     readonly buffered: number;
     readonly epoch: number | null;
+    readonly target: number | null;
     readonly rate: number;
     readonly position: number;
     readonly failure: string | null;
@@ -53,6 +54,9 @@ export function expose(player: Player): void {
       },
       get epoch() {
         return state().epoch;
+      },
+      get target() {
+        return state().targetS;
       },
       get rate() {
         return player.audio.playbackRate;

@@ -1,4 +1,5 @@
 /** One SourceBuffer that follows the live edge: appends, rate, gaps, trimming. */
+import type { Line } from "./line";
 import { acrossGap, type Range, RateControl } from "./rate";
 
 const KEEP_S = 20;
@@ -6,11 +7,20 @@ const TRIM_AT_S = 40;
 const TICK_MS = 50;
 const STALL_MS = 120;
 const MOST_WAITING_BYTES = 4_000_000;
+const NUDGE_AFTER_MS = 150;
+const NUDGE_AHEAD_S = 0.3;
+const NUDGE_S = 0.01;
 
 export interface BufferListener {
-  stalled(): void;
+  /** Playback ran dry so long ago. */
+  stalled(agoMs: number): void;
   played(): void;
   failed(reason: string): void;
+}
+
+/** The page's monotonic clock, in seconds. */
+export function monotonicS(): number {
+  return performance.now() / 1000;
 }
 
 export class MediaBuffer {
@@ -20,9 +30,11 @@ export class MediaBuffer {
   private queued = 0;
   private buffer: SourceBuffer | null = null;
   private started = false;
+  /** Nothing is appended until there is enough to go on with: one pause instead of several. */
+  private held = false;
   private waitingSince: number | null = null;
   private stallTold = false;
-  private lastTick = performance.now();
+  private enoughSince: number | null = null;
   private readonly url: string;
   private readonly ticker: ReturnType<typeof setInterval>;
   private readonly gone = new AbortController();
@@ -30,16 +42,18 @@ export class MediaBuffer {
   constructor(
     private readonly audio: HTMLAudioElement,
     private readonly mime: string,
-    step: { targetS: number; blockS: number },
+    private readonly line: Line,
+    blockS: number,
     private readonly listener: BufferListener,
   ) {
-    this.rate = new RateControl(step.targetS, step.blockS);
+    this.rate = new RateControl(blockS);
     const { signal } = this.gone;
     this.url = URL.createObjectURL(this.media);
     this.media.addEventListener("sourceopen", () => this.opened(), { once: true, signal });
     audio.addEventListener("waiting", () => this.ranDry(), { signal });
     audio.addEventListener("playing", () => this.runs(), { signal });
     audio.addEventListener("error", () => this.fail(audio.error?.message ?? "media error"), { signal });
+    audio.preservesPitch = true;
     audio.src = this.url;
     this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
@@ -84,7 +98,7 @@ export class MediaBuffer {
 
   private next(): void {
     const bytes = this.queue[0];
-    if (!bytes || !this.buffer || this.buffer.updating || this.media.readyState !== "open") return;
+    if (!bytes || this.held || !this.buffer || this.buffer.updating || this.media.readyState !== "open") return;
     try {
       this.buffer.appendBuffer(bytes);
       this.queue.shift();
@@ -96,18 +110,19 @@ export class MediaBuffer {
   }
 
   private updated(): void {
-    // The burst at the start is appended whole first, so that playing begins near its end.
-    if (!this.started && this.queue.length === 0) this.begin();
     this.tick();
     if (!this.trim(TRIM_AT_S)) this.next();
   }
 
-  /** The first sound is there: play from a little behind its end. */
+  /** Begins once what came at the start is appended whole and reaches far enough back. */
   private begin(): void {
     const range = this.ranges().at(-1);
-    if (!range) return;
+    const live = this.line.liveS(monotonicS());
+    if (!range || live === null || this.queue.length > 0) return;
+    const from = Math.min(Math.max(range.start, live - this.rate.targetS), range.end - NUDGE_S);
+    if (live - from < this.rate.leastS) return;
     this.started = true;
-    this.audio.currentTime = Math.max(range.start, range.end - this.rate.startBehindS);
+    this.audio.currentTime = from;
   }
 
   /** Removes what was heard long ago; true when the buffer is busy with it. */
@@ -121,40 +136,65 @@ export class MediaBuffer {
   }
 
   private tick(): void {
-    const now = performance.now();
-    const elapsedS = (now - this.lastTick) / 1000;
-    this.lastTick = now;
+    this.rate.marginS = this.line.marginS(monotonicS());
+    if (!this.started) this.begin();
     if (!this.started || this.audio.seeking) return;
     const target = acrossGap(this.ranges(), this.audio.currentTime);
     if (target !== null) this.audio.currentTime = target;
     if (this.waitingSince !== null) {
-      this.stall(now);
+      this.dry(performance.now(), this.waitingSince);
       return;
     }
-    const move = this.rate.update(this.aheadS, elapsedS);
-    if (move.seekBehindS !== null) this.jump(move.seekBehindS);
+    const move = this.rate.update(this.distanceS, this.aheadS);
+    if (move.skipS !== null) this.audio.currentTime += move.skipS;
     if (this.audio.playbackRate !== move.rate) this.audio.playbackRate = move.rate;
   }
 
-  private jump(behindS: number): void {
-    const last = this.ranges().at(-1);
-    if (last) this.audio.currentTime = Math.max(last.start, last.end - behindS);
+  private get distanceS(): number {
+    return (this.line.liveS(monotonicS()) ?? 0) - this.audio.currentTime;
   }
 
   private ranDry(): void {
-    if (this.started && !this.audio.seeking) this.waitingSince ??= performance.now();
+    if (!this.started || this.audio.seeking || this.waitingSince !== null) return;
+    this.waitingSince = performance.now();
+    this.held = this.distanceS < this.rate.leastS;
   }
 
-  private stall(now: number): void {
-    if (this.waitingSince === null || this.stallTold || now - this.waitingSince < STALL_MS) return;
-    this.stallTold = true;
-    this.rate.stalled();
-    this.listener.stalled();
+  /** Waits for sound, tells the stall once, and goes on as soon as there is enough. */
+  private dry(now: number, since: number): void {
+    if (!this.stallTold && now - since >= STALL_MS) {
+      this.stallTold = true;
+      this.line.stalled(monotonicS());
+      this.listener.stalled(now - since);
+    }
+    if (this.held && this.distanceS >= this.rate.leastS) {
+      this.held = false;
+      this.next();
+    }
+    this.nudge(now);
+  }
+
+  /**
+   * Each time that it runs dry Chromium wants more in hand before it plays again, up to seconds of it; a tiny seek
+   * makes it forget that.
+   */
+  private nudge(now: number): void {
+    if (this.aheadS < NUDGE_AHEAD_S || this.audio.paused) {
+      this.enoughSince = null;
+      return;
+    }
+    this.enoughSince ??= now;
+    if (now - this.enoughSince < NUDGE_AFTER_MS) return;
+    this.enoughSince = null;
+    this.audio.currentTime += NUDGE_S;
   }
 
   private runs(): void {
     this.waitingSince = null;
     this.stallTold = false;
+    this.held = false;
+    this.enoughSince = null;
+    this.next();
     this.listener.played();
   }
 

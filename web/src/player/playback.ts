@@ -7,6 +7,8 @@ export interface Figures {
   latencyS: number | null;
   bufferedS: number;
   epoch: number | null;
+  /** The distance to the live edge that is held, where it is ours to hold. */
+  targetS?: number | null;
 }
 
 /** One attempt to play over one transport. `start` is called inside the listener's click. */
@@ -19,7 +21,8 @@ export interface Playback {
 
 export interface PlaybackListener {
   playing(): void;
-  stalled(): void;
+  /** Playback ran dry, so long ago. */
+  stalled(agoMs?: number): void;
   /** The browser wants a click first. */
   blocked(): void;
   /** This transport does not work here; the next one may. */

@@ -15,9 +15,12 @@ export interface PlayerState {
   transport: Transport | null;
   codec: string | null;
   stalls: number;
+  /** How long before it was told the last interruption began. */
+  stalledAgoMs: number;
   latencyS: number | null;
   bufferedS: number;
   epoch: number | null;
+  targetS: number | null;
   rate: number;
   volume: number;
   muted: boolean;
@@ -47,6 +50,10 @@ export class Player {
   private playback: Playback | null = null;
   private streams: Streams | null = null;
   private patience: ReturnType<typeof setTimeout> | undefined;
+  /** This transport has played since the listener pressed play. */
+  private worked = false;
+  /** It did not get through although the server answers. */
+  private doubts = 0;
 
   constructor(
     via: string | null,
@@ -60,9 +67,11 @@ export class Player {
       transport: null,
       codec: null,
       stalls: 0,
+      stalledAgoMs: 0,
       latencyS: null,
       bufferedS: 0,
       epoch: null,
+      targetS: null,
       rate: 1,
       volume: volume >= 0 && volume <= 1 ? volume : 1,
       muted: false,
@@ -118,6 +127,8 @@ export class Player {
 
   private attempt(): void {
     this.end();
+    this.worked = false;
+    this.doubts = 0;
     const transport = this.order[this.index];
     if (!transport || !this.streams) return;
     const playback = this.make(transport, this.streams, this.hear(transport));
@@ -152,7 +163,7 @@ export class Player {
     };
     return {
       playing: now(() => this.playing()),
-      stalled: now(() => this.stalled()),
+      stalled: (agoMs = 0) => now(() => this.stalled(agoMs))(),
       blocked: now(() => this.blocked()),
       failed: (reason) => now(() => this.failed(reason))(),
       doubted: (reason) => now(() => void this.doubted(reason))(),
@@ -163,12 +174,14 @@ export class Player {
 
   private playing(): void {
     clearTimeout(this.patience);
+    this.worked = true;
+    this.doubts = 0;
     this.store.patch({ status: "playing" });
   }
 
-  private stalled(): void {
+  private stalled(agoMs: number): void {
     const { status, stalls } = this.store.get();
-    if (status === "playing") this.store.patch({ status: "stalled", stalls: stalls + 1 });
+    if (status === "playing") this.store.patch({ status: "stalled", stalls: stalls + 1, stalledAgoMs: agoMs });
   }
 
   private blocked(): void {
@@ -180,10 +193,15 @@ export class Player {
     if (this.store.get().status === "connecting" && this.playback) this.failed(`${transport}: no sound`);
   }
 
-  /** While the server is away no other transport would do better. */
+  /**
+   * While the server is away no other transport would do better. One that has worked is given another chance: its line
+   * may have come back this moment.
+   */
   private async doubted(reason: string): Promise<void> {
     const { playback } = this;
-    if ((await this.listener.reachable()) && playback && playback === this.playback) this.advance(reason);
+    if (!(await this.listener.reachable()) || !playback || playback !== this.playback) return;
+    this.doubts += 1;
+    if (this.doubts > (this.worked ? 1 : 0)) this.advance(reason);
   }
 
   private failed(reason: string): void {
@@ -213,12 +231,13 @@ export class Player {
 
   private measure(): void {
     if (!this.playback) return;
-    const { latencyS, bufferedS, epoch } = this.playback.figures();
+    const { latencyS, bufferedS, epoch, targetS = null } = this.playback.figures();
     const stale = this.store.get().status === "stalled" && !this.audio.paused && this.audio.readyState >= 3;
     this.store.patch({
       latencyS,
       bufferedS,
       epoch,
+      targetS,
       rate: this.audio.playbackRate,
       ...(stale ? { status: "playing" as const } : {}),
     });

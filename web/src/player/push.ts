@@ -1,6 +1,6 @@
 /** The push over WebSocket: connects, resumes where it was, says why when it cannot. */
 import type { RoomView } from "../api/types";
-import { Backoff, retryOf } from "../lib/backoff";
+import { Backoff, jitter, retryOf } from "../lib/backoff";
 import { type Frame, Kind, parseFrame } from "./frames";
 
 export interface Hello {
@@ -9,34 +9,61 @@ export interface Hello {
   step_s: number;
   zero_ms: number;
   block_steps: number;
+  retry_spread_s?: number;
+}
+
+/** From step `from_step` on blocks are of `block_steps` steps; an emergency is one that was not announced ahead. */
+export interface Cadence {
+  block_steps: number;
+  from_step: number;
+  emergency: boolean;
 }
 
 export interface PushListener {
   hello(hello: Hello): void;
+  cadence(cadence: Cadence): void;
   state(room: RoomView): void;
   frame(frame: Frame): void;
+  /** The step to resume after, if the last that came was `step`. */
+  resumeAfter(step: number): number;
   /** The server says that the room is closed: look at state.json. */
   closed(): void;
   /** Connecting has failed this many times in a row. */
   failing(times: number): void;
 }
 
+type Message = ({ type: "hello" } & Hello) | ({ type: "state" } & RoomView) | ({ type: "cadence" } & Cadence);
+
 /** The program has ended, no such room, not open: the page looks at state.json and ends this client, or it goes on. */
 const CLOSED = new Set([1000, 4404, 4409]);
 const CLOSED_WAIT_S = 2;
 const TOO_SLOW = 4408;
-/** A takeover may be silent for 3 s, so only a longer silence means that the connection is dead. */
-const SILENCE_MS = 8_000;
+/** A takeover may be silent for 3 s; after this and a block another connection is tried beside the silent one. */
+const SILENCE_MS = 3_500;
+/** So long a connection may take to say its first word. */
+const ATTEMPT_MS = 4_000;
+/** A silent connection is given up. */
+const DEAD_MS = 15_000;
+/** Silent for so long and a block, it is not waited for when the page comes to the front or the line comes back. */
+const SUSPECT_MS = 1_000;
 
 export class PushClient {
-  private socket: WebSocket | null = null;
+  /** The connection that delivers, and at most one that is tried beside it while it is silent. */
+  private readonly sockets = new Set<WebSocket>();
+  private delivers: WebSocket | null = null;
+  private heardAt = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private watchdog: ReturnType<typeof setTimeout> | undefined;
   private readonly backoff = new Backoff(300, 5_000);
+  private readonly gone = new AbortController();
   private step: number | null = null;
   private epoch = 0;
   private zeroMs: number | null = null;
-  private stopped = false;
+  private stepMs = 240;
+  private blockMs = 240;
+  private spreadMs = 0;
+  /** The present connection has brought sound. */
+  private fed = false;
 
   constructor(
     private readonly url: string,
@@ -45,36 +72,50 @@ export class PushClient {
   ) {}
 
   start(): void {
+    const { signal } = this.gone;
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.wake(), {
+      signal,
+    });
+    window.addEventListener("online", () => this.wake(), { signal });
     this.open();
   }
 
   stop(): void {
-    this.stopped = true;
+    this.gone.abort();
     clearTimeout(this.timer);
-    this.drop();
+    clearTimeout(this.watchdog);
+    for (const socket of this.sockets) this.drop(socket);
+  }
+
+  /** Comes back at once instead of after a wait. */
+  private wake(): void {
+    if (this.sockets.size === 0) this.open();
+    else if (this.sockets.size === 1 && performance.now() - this.heardAt > this.blockMs + SUSPECT_MS) this.open();
   }
 
   private open(): void {
+    clearTimeout(this.timer);
     const url = new URL(this.url, window.location.href);
     url.protocol = url.protocol.replace("http", "ws");
     url.searchParams.set("rendition", this.rendition);
-    if (this.step !== null) url.searchParams.set("after", String(this.step));
+    if (this.step !== null) url.searchParams.set("after", String(this.listener.resumeAfter(this.step)));
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
-    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.take(event.data);
-    socket.onclose = (event) => {
-      if (this.socket === socket) this.ended(event.code, event.reason);
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+      this.heard(socket);
+      this.take(event.data);
+      if (this.sockets.has(socket)) this.watch(SILENCE_MS + this.blockMs + jitter(0, this.spreadMs));
     };
-    this.socket = socket;
-    this.heard();
+    socket.onclose = (event) => {
+      if (this.sockets.delete(socket)) this.ended(event.code, event.reason);
+    };
+    this.sockets.add(socket);
+    this.watch(ATTEMPT_MS);
   }
 
   private take(data: string | ArrayBuffer): void {
-    this.heard();
     if (typeof data === "string") {
-      const message = JSON.parse(data) as ({ type: "hello" } & Hello) | ({ type: "state" } & RoomView);
-      if (message.type === "hello") this.greeted(message);
-      else if (message.type === "state") this.listener.state(message);
+      this.told(JSON.parse(data) as Message);
       return;
     }
     const frame = parseFrame(data);
@@ -82,10 +123,20 @@ export class PushClient {
     this.backoff.reset();
     this.epoch = frame.epoch;
     if (frame.kind === Kind.Media) {
+      this.fed = true;
       if (this.step !== null && frame.step <= this.step) return;
       this.step = frame.step;
     }
     this.listener.frame(frame);
+  }
+
+  private told(message: Message): void {
+    if (message.type === "hello") this.greeted(message);
+    else if (message.type === "state") this.listener.state(message);
+    else if (message.type === "cadence") {
+      this.blockMs = message.block_steps * this.stepMs;
+      this.listener.cadence(message);
+    }
   }
 
   private greeted(hello: Hello): void {
@@ -94,32 +145,58 @@ export class PushClient {
       this.epoch = 0;
     }
     this.zeroMs = hello.zero_ms;
+    this.stepMs = hello.step_s * 1000;
+    this.blockMs = hello.block_steps * this.stepMs;
+    this.spreadMs = (hello.retry_spread_s ?? 0) * 1000;
     this.listener.hello(hello);
   }
 
-  private heard(): void {
+  /** Whoever speaks is kept, the other dropped. */
+  private heard(socket: WebSocket): void {
+    if (socket !== this.delivers) {
+      this.delivers = socket;
+      this.fed = false;
+    }
+    this.heardAt = performance.now();
+    for (const other of this.sockets) if (other !== socket) this.drop(other);
+  }
+
+  private watch(ms: number): void {
     clearTimeout(this.watchdog);
-    this.watchdog = setTimeout(() => this.ended(0, ""), SILENCE_MS);
+    this.watchdog = setTimeout(() => this.silent(), ms);
+  }
+
+  /** Tries another connection; the silent one may yet go on, as after a short outage of the line. */
+  private silent(): void {
+    const dead = performance.now() - this.heardAt > DEAD_MS;
+    for (const socket of this.sockets) if (dead || socket !== this.delivers) this.drop(socket);
+    const wait = this.backoff.next();
+    this.listener.failing(this.backoff.failures);
+    if (this.gone.signal.aborted) return;
+    this.open();
+    this.watch(Math.max(ATTEMPT_MS, wait));
   }
 
   private ended(code: number, reason: string): void {
-    this.drop();
-    if (this.stopped) return;
-    if (CLOSED.has(code)) {
-      this.listener.closed();
-      this.timer = setTimeout(() => this.open(), this.backoff.next(CLOSED_WAIT_S));
-      return;
-    }
+    const closed = CLOSED.has(code);
+    if (this.sockets.size > 0 && !closed) return;
+    clearTimeout(this.watchdog);
+    clearTimeout(this.timer);
+    for (const socket of this.sockets) this.drop(socket);
     if (code === TOO_SLOW) this.step = null;
-    const wait = this.backoff.next(retryOf(reason));
+    if (closed) this.listener.closed();
+    const retryS = closed ? CLOSED_WAIT_S : retryOf(reason);
+    // A connection that broke without a word broke for many: all come back spread over the time the server named.
+    const spread = retryS === null && code !== TOO_SLOW && this.fed && this.spreadMs > 0;
+    const wait = spread ? jitter(0, this.spreadMs) : this.backoff.next(retryS);
+    this.fed = false;
+    if (this.gone.signal.aborted) return;
     this.timer = setTimeout(() => this.open(), wait);
-    if (retryOf(reason) === null) this.listener.failing(this.backoff.failures);
+    if (retryS === null) this.listener.failing(this.backoff.failures);
   }
 
-  private drop(): void {
-    clearTimeout(this.watchdog);
-    const socket = this.socket;
-    this.socket = null;
-    socket?.close();
+  private drop(socket: WebSocket): void {
+    this.sockets.delete(socket);
+    socket.close();
   }
 }

@@ -1,56 +1,67 @@
 /** Holds the distance to the live edge by playing a little faster or slower. */
+import { LEAST_MARGIN_S } from "./line";
 
-export const SLOWEST = 0.97;
-export const FASTEST = 1.04;
+export const SLOWEST = 0.94;
+export const FASTEST = 1.06;
 const DEAD_BAND_S = 0.06;
-const MOST_TARGET_S = 2;
+const PER_SECOND = 0.12;
+/** Farther behind than it should be by more than this, it jumps: catching up would take most of a minute. */
+export const MOST_BEHIND_S = 2.5;
+const LEAST_AFTER_JUMP_S = 0.2;
 
 export interface Move {
   rate: number;
-  /** Jump to this distance behind the end, in seconds; null to play on. */
-  seekBehindS: number | null;
+  /** Jump forward so many seconds; null to play on. */
+  skipS: number | null;
 }
 
+/**
+ * The distance is that to the live edge, the sound that could be here by now. Just before a block comes, the edge is a
+ * whole block past what is buffered; what is then left is the margin.
+ */
 export class RateControl {
-  private mean: number | null = null;
-  private target: number;
+  marginS = LEAST_MARGIN_S;
+  private block: number;
+  /** Larger blocks were announced: slow down until there is enough for them. */
+  private building = false;
+  /** Blocks have shrunk by this, and the distance has not yet come down. */
+  private shrunkS = 0;
 
-  /**
-   * `targetS`: the least that should lie ahead, just before the next block comes.
-   * `blockS`: how much comes at once.
-   */
-  constructor(
-    private readonly targetS: number,
-    private readonly blockS: number,
-  ) {
-    this.target = targetS;
+  constructor(blockS: number) {
+    this.block = blockS;
   }
 
-  /** Where to begin, behind the end of what is buffered. */
-  get startBehindS(): number {
-    return this.target + this.blockS;
+  /** Seconds of sound that come at once. */
+  get blockS(): number {
+    return this.block;
   }
 
-  /** Playback ran dry: keep more from now on. */
-  stalled(): void {
-    this.target = Math.min(MOST_TARGET_S, this.target + 0.2);
-    this.mean = null;
+  set blockS(blockS: number) {
+    if (blockS > this.block) this.building = true;
+    this.shrunkS = Math.max(0, this.shrunkS + this.block - blockS);
+    this.block = blockS;
   }
 
-  /** Takes the seconds ahead now; `elapsedS` since the last call. */
-  update(aheadS: number, elapsedS: number): Move {
-    this.target = Math.max(this.targetS, this.target - elapsedS / 120);
-    const limit = Math.max(3 * this.target, this.target + 1.2) + this.blockS;
-    if (aheadS > limit) {
-      this.mean = null;
-      return { rate: 1, seekBehindS: this.startBehindS };
-    }
-    const weight = Math.min(1, elapsedS / 0.8);
-    this.mean = this.mean === null ? aheadS : this.mean + (aheadS - this.mean) * weight;
-    const error = this.mean - (this.target + this.blockS / 2);
-    if (Math.abs(error) < DEAD_BAND_S) return { rate: 1, seekBehindS: null };
-    const rate = 1 + 0.12 * (error - Math.sign(error) * DEAD_BAND_S);
-    return { rate: Math.round(Math.min(FASTEST, Math.max(SLOWEST, rate)) * 1000) / 1000, seekBehindS: null };
+  /** The distance to hold. */
+  get targetS(): number {
+    return this.block + this.marginS;
+  }
+
+  /** The least distance to begin or go on with: less would run dry before the next block. */
+  get leastS(): number {
+    return this.block + this.marginS / 2;
+  }
+
+  /** Takes the distance to the live edge, and the seconds of sound ahead. */
+  update(distanceS: number, aheadS: number): Move {
+    const error = distanceS - this.targetS;
+    if (error < DEAD_BAND_S) this.shrunkS = 0;
+    if (error > -DEAD_BAND_S) this.building = false;
+    if (error > MOST_BEHIND_S + this.shrunkS && aheadS - error > LEAST_AFTER_JUMP_S) return { rate: 1, skipS: error };
+    if (this.building) return { rate: SLOWEST, skipS: null };
+    if (Math.abs(error) < DEAD_BAND_S) return { rate: 1, skipS: null };
+    const rate = 1 + PER_SECOND * (error - Math.sign(error) * DEAD_BAND_S);
+    return { rate: Math.round(Math.min(FASTEST, Math.max(SLOWEST, rate)) * 1000) / 1000, skipS: null };
   }
 }
 

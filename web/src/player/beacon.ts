@@ -1,0 +1,100 @@
+/** Tells the edge how this listener fares (docs/design.md, "Beacons"): a random id for this page, and numbers. */
+import { jitter } from "../lib/backoff";
+import type { Player, Status } from "./player";
+import { Tally } from "./tally";
+
+const EVERY_MS = [27_000, 33_000] as const;
+const LOOK_MS = 20;
+const MOVED_S = 0.01;
+/** An answer that says that this edge takes no beacons. */
+const NOT_HERE = new Set([404, 405]);
+
+const REPORTED = { push: "push", hls: "hls", native: "hls", progressive: "progressive" } as const;
+
+export class Beacon {
+  private readonly url: string;
+  private readonly id = randomId();
+  private readonly tally = new Tally();
+  private pressedAt: number | null = null;
+  private joinMs: number | null = null;
+  private joined = false;
+  private last: Status = "idle";
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private look: ReturnType<typeof setInterval> | undefined;
+  private unwanted = false;
+
+  /** Beacons go to the page's own origin, wherever the sound comes from. */
+  constructor(
+    room: string,
+    private readonly player: Player,
+  ) {
+    this.url = `/r/${encodeURIComponent(room)}/beacon`;
+    player.store.watch(() => this.changed());
+    window.addEventListener("pagehide", () => this.leave());
+  }
+
+  private changed(): void {
+    const { status, stalledAgoMs } = this.player.store.get();
+    if (status === this.last) return;
+    const now = performance.now();
+    const waited = this.last === "idle" || this.last === "blocked";
+    const over = status === "idle" || status === "blocked";
+    this.last = status;
+    this.tally.status(status, status === "stalled" ? now - stalledAgoMs : now);
+    if (waited && !over) this.pressedAt = now;
+    if (status === "playing" && this.pressedAt !== null) this.awaitSound(this.pressedAt);
+    if (over) this.leave();
+  }
+
+  /** An element that says it plays is heard once its position moves. */
+  private awaitSound(pressedAt: number): void {
+    const { audio } = this.player;
+    this.pressedAt = null;
+    const from = audio.currentTime;
+    clearInterval(this.look);
+    this.look = setInterval(() => {
+      if (audio.currentTime - from < MOVED_S) return;
+      clearInterval(this.look);
+      this.joined = true;
+      this.joinMs = Math.round(performance.now() - pressedAt);
+      this.tell();
+    }, LOOK_MS);
+  }
+
+  private tell(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.tell(), jitter(...EVERY_MS));
+    if (this.unwanted) return;
+    fetch(this.url, { method: "POST", body: this.said(), keepalive: true, credentials: "omit" }).then(
+      (response) => (this.unwanted ||= NOT_HERE.has(response.status)),
+      () => undefined,
+    );
+  }
+
+  /** The page or the listener goes: what is left is said in a way that outlives the page. */
+  private leave(): void {
+    clearTimeout(this.timer);
+    clearInterval(this.look);
+    if (!this.joined || this.unwanted) return;
+    navigator.sendBeacon(this.url, this.said());
+    this.joined = this.last !== "idle" && this.last !== "blocked";
+  }
+
+  private said(): string {
+    const { transport, latencyS } = this.player.store.get();
+    const { joinMs } = this;
+    this.joinMs = null;
+    return JSON.stringify({
+      player: this.id,
+      ticket: null,
+      transport: REPORTED[transport ?? "push"],
+      join_ms: joinMs,
+      ...this.tally.take(performance.now()),
+      latency_ms: latencyS === null ? null : Math.max(0, Math.round(latencyS * 1000)),
+    });
+  }
+}
+
+function randomId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
