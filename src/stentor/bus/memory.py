@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from stentor.bus.port import Answer, Deliver, Document, Fence, Record
+from stentor.bus.port import Answer, Deliver, Document, Fence, Record, matches
 from stentor.bus.serving import Requests
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.errors import BusUnavailable, Fenced
@@ -293,14 +293,3 @@ class MemoryBus:
             timer = group.create_task(ring_at(min(deadlines)))
             await bell.wait()
             timer.cancel()
-
-
-def matches(pattern: str, subject: str) -> bool:
-    """Tell whether a subject fits a pattern: ``*`` is one token, ``>`` at the end one or more."""
-    wanted, given = pattern.split("."), subject.split(".")
-    for at, want in enumerate(wanted):
-        if want == ">":
-            return len(given) > at
-        if at >= len(given) or want not in ("*", given[at]):
-            return False
-    return len(wanted) == len(given)

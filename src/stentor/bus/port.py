@@ -180,3 +180,14 @@ def live_audience_subject(room: str) -> str:
 def origin_subject(room: str, verb: str) -> str:
     """Return the core subject on which a room's origin answers requests."""
     return f"origin.{room}.{verb}"
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Tell whether a subject fits a pattern: ``*`` is one token, ``>`` at the end one or more."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for at, want in enumerate(wanted):
+        if want == ">":
+            return len(given) > at
+        if at >= len(given) or want not in ("*", given[at]):
+            return False
+    return len(wanted) == len(given)

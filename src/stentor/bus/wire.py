@@ -71,6 +71,14 @@ def decode_chunk(message: bytes) -> Chunk:
     )
 
 
+def step_of(message: bytes) -> int:
+    """Return the step of a chunk message without reading the rest; raises MediaError."""
+    try:
+        return int(_FIXED.unpack_from(message)[4])
+    except struct.error as error:
+        raise MediaError("A chunk message is cut short.") from error
+
+
 def _text(message: bytes, at: int) -> tuple[str, int]:
     end = at + 1 + message[at]
     return message[at + 1 : end].decode("ascii"), end
