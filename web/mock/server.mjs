@@ -152,6 +152,8 @@ async function staff(request, response, path) {
   if (noun === "announcement") {
     const { text } = await bodyOf(request);
     room["announcement"] = request.method === "PUT" ? { text, at: new Date().toISOString() } : null;
+  } else if (noun === "delivery") {
+    room["block_steps"] = (await bodyOf(request)).block_steps;
   } else if (noun) {
     return move(request, response, room, /** @type {keyof typeof MOVES} */ (noun));
   } else if (request.method === "PATCH") {

@@ -14,8 +14,8 @@ router = APIRouter(tags=["delivery"], prefix="/rooms/{room}/delivery")
 async def deliver(room: RoomPath, body: DeliveryBody, rules: Using, who: Who) -> RoomOut:
     """Have the sound sent in blocks of at least 1, 2, 4, 8 or 16 steps of 0.24 s. For operators and hosts.
 
-    Larger blocks carry more listeners, and everybody hears that much later. Players slow down a little until they have
-    put the difference aside; nobody's sound stops. `null` leaves it to each edge, which decides by its load.
+    Larger blocks carry more listeners, who hear up to that much later. Our players slow down a little until they have
+    put the difference aside; other programs may pause once. `null` leaves it to each edge, which decides by its load.
     """
     who.require(room, Action.SET_DELIVERY)
     return rules.rooms.shown(await rules.rooms.deliver(who, room, body.block_steps))

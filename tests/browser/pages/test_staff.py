@@ -125,6 +125,39 @@ async def test_hold_resume_and_an_end_that_asks(mock: Mock, open_page: Opener) -
     await expect(state).to_have_attribute("data-state", "ended")
 
 
+async def test_host_is_told_what_larger_blocks_do_before_they_are_set(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
+    card, effect = tab.page.get_by_test_id("delivery"), tab.page.get_by_test_id("delivery-effect")
+    size, apply = tab.page.get_by_label("Sound in blocks of at least"), tab.page.get_by_test_id("delivery-apply")
+    await expect(size).to_have_value("1")
+    await expect(effect).to_contain_text("Each server keeps the delay as short as its load allows")
+    await expect(apply).to_be_disabled()
+    await size.select_option(label="0.96 s")
+    await expect(effect).to_contain_text("up to 0.72 s later")
+    await expect(effect).to_contain_text("Sending takes 25 % of the work")
+    await expect(effect).to_contain_text("for about 12 s")
+    assert not [call for call in await mock.calls() if call.endswith("delivery")]
+    await apply.click()
+    await expect(card).to_have_attribute("data-set", "4")
+    assert "PUT rooms/live/delivery" in await mock.calls()
+    await size.select_option(label="Automatic")
+    await expect(effect).to_contain_text("It holds at once")
+    assert await tab.axe() == []
+    await apply.click()
+    await expect(card).to_have_attribute("data-set", "1")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"), [("/r/live#t=host", 1), ("/r/live#t=moderator", 0), ("/r/published#t=host", 0)]
+)
+async def test_only_who_runs_an_open_room_may_set_its_blocks(
+    mock: Mock, open_page: Opener, address: str, shown: int
+) -> None:
+    tab = await open_page(f"{mock.staff}{address}", viewport=DESK)
+    await expect(tab.page.get_by_test_id("role")).to_be_visible()
+    await expect(tab.page.get_by_test_id("delivery")).to_have_count(shown)
+
+
 async def test_the_slower_of_two_hosts_is_told(mock: Mock, open_page: Opener) -> None:
     one = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
     await expect(one.page.get_by_test_id("do-hold")).to_be_visible()

@@ -145,6 +145,10 @@ export class StaffApi {
     return this.call("DELETE", `rooms/${room}/announcement`);
   }
 
+  deliver(room: string, blockSteps: number | null): Promise<StaffRoom> {
+    return this.call("PUT", `rooms/${room}/delivery`, { block_steps: blockSteps });
+  }
+
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await ask(`/api/v1/${path}`, {
       method,

@@ -8,6 +8,7 @@ import { AirBanner, airOf, useAirEverywhere } from "./air";
 import { Alarm } from "./alarm";
 import { AnnounceCard } from "./announce_card";
 import type { StaffApi } from "./api";
+import { DeliveryCard } from "./delivery_card";
 import { EditCard } from "./edit_card";
 import { LinksCard } from "./links_card";
 import { Microphone } from "./microphone";
@@ -72,6 +73,7 @@ export function StagePage(props: Props) {
   }
   const runs = RUNS_SHOW.includes(role);
   const orders = KEEPS_ORDER.includes(role);
+  const delivers = SETS_DELIVERY.includes(role) && room.state !== "ended" && room.state !== "published";
   const speaks = role !== "operator";
   return (
     <Page home={false} wide={orders}>
@@ -114,6 +116,7 @@ export function StagePage(props: Props) {
               </p>
             )
           )}
+          {delivers && <DeliveryCard api={api} room={room} now={[]} watch={watch} />}
           {runs && <LinksCard api={api} room={room} links={links} watch={watch} />}
         </div>
       </div>
