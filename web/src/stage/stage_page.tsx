@@ -21,6 +21,7 @@ import { ShowCard } from "./show_card";
 import { SpeakerCard } from "./speaker_card";
 
 const RUNS_SHOW: readonly Role[] = ["operator", "host", "cohost"];
+const SETS_DELIVERY: readonly Role[] = ["operator", "host"];
 const KEEPS_ORDER: readonly Role[] = [...RUNS_SHOW, "moderator"];
 
 interface Props {
