@@ -37,7 +37,7 @@ from stentor.room.states import RoomState
 
 Mono = NDArray[np.float32]
 TICK_NS = 20_000_000
-RING_CHUNKS = 125
+RING_CHUNKS = 208
 
 
 def read_wav(path: Path) -> Mono:

@@ -108,12 +108,16 @@ def json_response(value: object, *, status: int = 200, cache: str = NO_STORE) ->
     return Response(status, headers, body)
 
 
+_SHORTLY = frozenset({"bad-directive", "no-such-rendition", "room-not-open", "nothing-new"})
+"""Problems that follow from the address and the moment alone: a cache may answer a crowd with them for a second."""
+
+
 def problem(error: StentorError, *, extra_headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as a problem document (RFC 9457)."""
     body = json.dumps(error.problem(), ensure_ascii=False).encode()
     headers = {
         "Content-Type": "application/problem+json",
-        "Cache-Control": NO_STORE,
+        "Cache-Control": ONE_SECOND if error.status == 404 or error.kind in _SHORTLY else NO_STORE,
         "X-Content-Type-Options": "nosniff",
         **CORS,
         **(extra_headers or {}),

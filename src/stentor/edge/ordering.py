@@ -3,7 +3,8 @@
 from stentor.media.chunk import Chunk
 from stentor.media.grid import Step
 
-MAX_WAITING = 160
+MAX_WAITING = 256
+"""More than an edge catches up with (relay.HISTORY_SEGMENTS)."""
 
 
 class Ordering:

@@ -1,11 +1,14 @@
 """Playback: LL-HLS (RFC 8216bis) from the live window of one rendition.
 
-Playlists, parts and segments are rendered once and kept as ready answers. A request that must wait (a blocking
-reload, the part of a preload hint, anything while the relay is still catching up) leaves a question behind that is
-asked again, in one pass over all of them, whenever the window has grown.
+Playlists, parts and segments are rendered once and kept as ready answers. A blocking reload gets the playlist as it
+stood when the part it asks for came, whoever asks, when and at which edge: a cache may keep it. Requests that must
+wait (for a part, or while the relay is still catching up) are grouped by what they ask; when the window grows each
+group is answered in one pass with the same bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 from stentor.edge.connection import Connection
@@ -14,16 +17,44 @@ from stentor.edge.metrics import HELD
 from stentor.errors import BadRequest, NotFound, StentorError, Unavailable
 from stentor.media.chunk import Chunk
 from stentor.media.fmp4 import fragment, init_segment
+from stentor.media.grid import (
+    PARTS_PER_SEGMENT,
+    STEPS_PER_PART,
+    STEPS_PER_SEGMENT,
+    Segment,
+    Step,
+    first_step,
+    segment_of,
+)
 from stentor.media.playlist import CONTENT_TYPE, TARGET_DURATION_S, media_playlist, multivariant_playlist
 from stentor.media.rendition import RENDITIONS, Rendition, RenditionName
-from stentor.media.window import Part, Window
+from stentor.media.window import Listing, Part, Window
 
 WINDOW_SEGMENTS = 16
+_KEPT_STEPS = 6 * STEPS_PER_SEGMENT
+"""How far back a blocking reload gets the playlist of its own part: 11.5 s. Who asks for less gets the present one."""
 _BLOCKED = f"public, max-age={6 * TARGET_DURATION_S}"
 """An answer to a blocking reload never changes; RFC 8216bis, B.1 has it kept for six target durations."""
 
-Question = Callable[[], Response | None]
-"""Returns the answer once there is one; raises StentorError when there will never be."""
+
+@dataclass(frozen=True, slots=True)
+class _PlaylistAsk:
+    """A playlist that lists everything before step ``wanted``; None: the present one."""
+
+    wanted: Step | None
+    skip: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _MediaAsk:
+    """Part ``index`` of a segment; None: the whole segment."""
+
+    epoch: int
+    number: int
+    index: int | None
+
+
+_Ask = _PlaylistAsk | _MediaAsk
 
 
 class Playback:
@@ -33,12 +64,13 @@ class Playback:
         self._rendition = rendition
         self._zero_ns = zero_ns
         self._limits = limits
-        # The relay has put the chunks in order and looked everywhere: what is missing now stays missing.
-        self._window = Window(rendition, WINDOW_SEGMENTS, patience_steps=0)
+        self._window = Window(rendition, WINDOW_SEGMENTS)
         self._caught_up = False
-        self._held: dict[Connection, Question] = {}
-        self._playlists: dict[tuple[bool, bool], Response] = {}
-        self._media: dict[tuple[int, int, int], Response] = {}
+        self._ticks = 0
+        self._held: dict[_Ask, dict[Connection, int]] = {}  # what is asked -> by whom, since which tick
+        self._present: Listing | None = None
+        self._playlists: dict[tuple[Step | None, bool], Response] = {}
+        self._media: dict[_MediaAsk, Response] = {}
         self._init = Response(200, _headers("audio/mp4", IMMUTABLE), init_segment(rendition))
 
     # Requests.
@@ -47,22 +79,11 @@ class Playback:
         """Answer for the media playlist, with blocking reload (6.2.5.2) and delta updates (6.2.5.1)."""
         msn, part = _directive(request, "_HLS_msn"), _directive(request, "_HLS_part")
         skip = request.query.get("_HLS_skip") in ("YES", "v2")
-        if part is not None and msn is None:
-            raise BadRequest("_HLS_part needs _HLS_msn.", slug="bad-directive")
-
-        def answer() -> Response | None:
-            window = self._window
-            if window.ended:
-                return self._render(skip=skip, blocking=False)
-            if msn is None:
-                # Players that know no parts fail on a playlist without a segment: at the very start they wait for one.
-                has_segment = any(segment.complete and not segment.gap for segment in window.segments())
-                return self._render(skip=skip, blocking=False) if has_segment else None
-            if window.frontier and window.far_ahead(msn):
-                raise BadRequest("_HLS_msn is more than two segments ahead.", slug="bad-directive")
-            return self._render(skip=skip, blocking=True) if window.holds(msn, part) else None
-
-        return self._ask(connection, answer)
+        if msn is None:
+            if part is not None:
+                raise BadRequest("_HLS_part needs _HLS_msn.", slug="bad-directive")
+            return self._ask(connection, _PlaylistAsk(None, skip))
+        return self._ask(connection, _PlaylistAsk(_wanted(msn, part), skip))
 
     def init(self) -> Response:
         """Answer for the initialisation segment, which is the same in every epoch."""
@@ -70,113 +91,163 @@ class Playback:
 
     def segment(self, connection: Connection, epoch: int, number: int) -> Response | None:
         """Answer for a whole segment."""
-
-        def answer() -> Response:
-            segment = self._window.segment(number)
-            if segment is None or segment.epoch != epoch:
-                raise _gone("segment")
-            return self._kept((number, -1, epoch), segment.parts)
-
-        return self._ask(connection, answer)
+        return self._ask(connection, _MediaAsk(epoch, number, None))
 
     def part(self, connection: Connection, epoch: int, number: int, index: int) -> Response | None:
         """Answer for a part; the one that the preload hint names is waited for (4.4.5.3)."""
+        return self._ask(connection, _MediaAsk(epoch, number, index))
 
-        def answer() -> Response | None:
-            part = self._window.part(number, index)
-            if part is not None and part.epoch == epoch:
-                return self._kept((number, index, epoch), (part,))
-            if self._window.next_part() == (number, index, epoch):
-                return None
-            raise _gone("part")
-
-        return self._ask(connection, answer)
-
-    def _ask(self, connection: Connection, question: Question) -> Response | None:
-        answer = question() if self._caught_up or self._window.ended else None
+    def _ask(self, connection: Connection, ask: _Ask) -> Response | None:
+        answer = self._answer(ask) if self._caught_up or self._window.ended else None
         if answer is None:
-            self._held[connection] = question
+            self._held.setdefault(ask, {})[connection] = self._ticks
             HELD.inc()
-            connection.on_lost = lambda: self._release(connection)
-            connection.set_deadline(self._limits.hold_s, lambda: self._expire(connection))
+            connection.on_lost = partial(self._lost, ask, connection)
         return answer
 
-    def _release(self, connection: Connection) -> None:
-        if self._held.pop(connection, None) is not None:
+    def _lost(self, ask: _Ask, connection: Connection) -> None:
+        group = self._held.get(ask, {})
+        if group.pop(connection, None) is not None:
             HELD.dec()
-        connection.on_lost = None
+            if not group:
+                del self._held[ask]
 
-    def _expire(self, connection: Connection) -> None:
-        """Give up waiting after three target durations (6.2.5.2)."""
-        self._release(connection)
-        connection.respond(problem(Unavailable("Nothing new has come yet; ask again.")))
+    # Answers: a response, None where it is not known yet, or StentorError where there will never be one.
 
-    def _answer_held(self) -> None:
-        for connection, question in tuple(self._held.items()):
-            try:
-                answer = question()
-            except StentorError as error:
-                answer = problem(error)
-            if answer is not None:
-                self._release(connection)
-                connection.no_deadline()
-                connection.respond(answer)
+    def _answer(self, ask: _Ask) -> Response | None:
+        return self._playlist(ask) if isinstance(ask, _PlaylistAsk) else self._medium(ask)
 
-    # What is kept ready.
+    def _playlist(self, ask: _PlaylistAsk) -> Response | None:
+        window, wanted = self._window, ask.wanted
+        if wanted is None:
+            # Players that know no parts fail on a playlist without a segment: at the very start they wait for one.
+            known = any(segment.complete and not segment.gap for segment in self._listing().segments)
+            return self._render(None, skip=ask.skip) if known or window.ended else None
+        if not window.ended and window.frontier and window.far_ahead(segment_of(Step(wanted - 1))):
+            raise BadRequest("_HLS_msn is more than two segments ahead.", slug="bad-directive")
+        stop = window.stop(wanted)
+        if stop is None and not window.ended:
+            return None
+        if stop is not None and stop < window.newest_stop() - _KEPT_STEPS:
+            stop = None
+        return self._render(stop, skip=ask.skip)
 
-    def _render(self, *, skip: bool, blocking: bool) -> Response:
-        response = self._playlists.get((skip, blocking))
-        if response is None:
-            text = media_playlist(self._window, zero_ns=self._zero_ns, skip=skip)
-            headers = _headers(CONTENT_TYPE, _BLOCKED if blocking else ONE_SECOND)
-            response = self._playlists[skip, blocking] = Response(200, headers, text.encode())
+    def _medium(self, ask: _MediaAsk) -> Response | None:
+        window = self._window
+        if ask in self._media:
+            return self._media[ask]
+        if ask.index is None:
+            segment = window.segment(ask.number)
+            if segment is not None and segment.epoch == ask.epoch:
+                return self._wrap(ask, segment.parts)
+            raise NotFound("This segment is not held here, or not any more.", slug="no-such-media")
+        part = window.part(ask.number, ask.index)
+        if part is not None and part.epoch == ask.epoch:
+            return self._wrap(ask, (part,))
+        if window.next_part() == (ask.number, ask.index, ask.epoch):
+            return None
+        raise NotFound("This part is not held here, or not any more.", slug="no-such-media")
+
+    def _listing(self) -> Listing:
+        if self._present is None:
+            self._present = self._window.listing()
+        return self._present
+
+    def _render(self, stop: Step | None, *, skip: bool) -> Response | None:
+        """Return the playlist of a stop (None: the present one) unless it has nothing to list yet."""
+        response = self._playlists.get((stop, skip))
+        if response is not None:
+            return response
+        listing = self._listing() if stop is None else self._window.listing(stop)
+        if not listing.segments and not listing.ended:
+            return self._render(None, skip=skip) if self._listing().segments or self._window.ended else None
+        text = media_playlist(listing, self._rendition, zero_ns=self._zero_ns, skip=skip)
+        cache = _BLOCKED if stop is not None and listing.proven else ONE_SECOND
+        response = self._playlists[stop, skip] = Response(200, _headers(CONTENT_TYPE, cache), text.encode())
         return response
 
-    def _kept(self, key: tuple[int, int, int], parts: tuple[Part, ...]) -> Response:
-        response = self._media.get(key)
-        if response is None:
-            body = b"".join(
-                fragment(self._rendition, part.sequence, part.decode_time, part.units) for part in parts if not part.gap
-            )
-            response = self._media[key] = Response(200, _headers("audio/mp4", IMMUTABLE), body)
+    def _wrap(self, ask: _MediaAsk, parts: tuple[Part, ...]) -> Response:
+        body = b"".join(
+            fragment(self._rendition, part.sequence, part.decode_time, part.units) for part in parts if not part.gap
+        )
+        cache = IMMUTABLE if all(part.proven for part in parts) else ONE_SECOND
+        response = self._media[ask] = Response(200, _headers("audio/mp4", cache), body)
         return response
 
     # The relay's side.
 
     def take(self, chunk: Chunk) -> None:
         """Add a chunk; answer whoever waited for it."""
-        frontier = self._window.frontier
-        if not self._window.add(chunk) or not self._caught_up or self._window.frontier == frontier:
-            return
-        self._playlists.clear()
-        self._answer_held()
-        oldest = chunk.segment - 2 * WINDOW_SEGMENTS
-        for key in [key for key in self._media if key[0] < oldest]:
-            del self._media[key]
+        before = self._window.newest_stop()
+        if self._window.add(chunk) and self._window.newest_stop() != before:
+            self._grown()
+
+    def _grown(self) -> None:
+        self._present = None
+        stop = self._window.newest_stop()
+        kept = {key: response for key, response in self._playlists.items() if key[0] and key[0] >= stop - _KEPT_STEPS}
+        self._playlists = kept
+        oldest = segment_of(stop) - 2 * WINDOW_SEGMENTS
+        for ask in [ask for ask in self._media if ask.number < oldest]:
+            del self._media[ask]
+        if self._caught_up or self._window.ended:
+            self._answer_held()
+
+    def _answer_held(self) -> None:
+        for ask in tuple(self._held):
+            try:
+                answer = self._answer(ask)
+            except StentorError as error:
+                answer = problem(error)
+            if answer is not None:
+                self._release(self._held.pop(ask), answer)
+
+    @staticmethod
+    def _release(connections: Iterable[Connection], response: Response) -> None:
+        """Give the same answer to everybody who asked the same."""
+        count = 0
+        for connection in connections:
+            count += 1
+            connection.on_lost = None
+            connection.respond(response)
+        HELD.dec(count)
 
     def ready(self) -> None:
         """Answer from now on."""
         self._caught_up = True
-        self._answer_held()
+        self._grown()
+
+    def tick(self) -> None:
+        """Once a second: give up on what has been waited for through three target durations (6.2.5.2)."""
+        self._ticks += 1
+        for ask, group in tuple(self._held.items()):
+            late = [connection for connection, since in group.items() if self._ticks - since > self._limits.hold_s]
+            for connection in late:
+                del group[connection]
+            if not group:
+                del self._held[ask]
+            if late:
+                self._release(late, problem(Unavailable("Nothing new has come yet; ask again.", slug="nothing-new")))
 
     def drain(self) -> None:
         """Send whoever waits to another edge."""
-        for connection in tuple(self._held):
-            self._expire(connection)
+        held, self._held = self._held, {}
+        for group in held.values():
+            self._release(group, problem(Unavailable("This edge stops; ask again.")))
 
     def finish(self) -> None:
         """Close the playlist; whoever waits is told so."""
         self._window.end()
-        self._playlists.clear()
-        self._answer_held()
+        self._grown()
 
 
 def multivariant_response(name: RenditionName, request: Request) -> Response:
-    """Return the multivariant playlist with one rendition; a ticket goes on to the media playlist."""
+    """Return the multivariant playlist with one rendition; a ticket goes on to the media playlist, past all caches."""
     ticket = request.query.get("ticket", "")
     uri = f"{name}.m3u8" + (f"?ticket={quote(ticket[:64], safe='')}" if ticket else "")
     text = multivariant_playlist(RENDITIONS[name], uri)
-    return Response(200, _headers(CONTENT_TYPE, "public, max-age=60"), text.encode())
+    cache = "private, max-age=60" if ticket else "public, max-age=60"
+    return Response(200, _headers(CONTENT_TYPE, cache), text.encode())
 
 
 def _headers(kind: str, cache: str) -> dict[str, str]:
@@ -192,5 +263,13 @@ def _directive(request: Request, name: str) -> int | None:
     return int(text)
 
 
-def _gone(what: str) -> NotFound:
-    return NotFound(f"This {what} is not held here, or not any more.", slug="no-such-media")
+def _wanted(msn: int, part: int | None) -> Step:
+    """Return the step up to which a blocking reload wants everything (6.2.5.2).
+
+    Without ``_HLS_part`` that is the whole segment; a part beyond the last one stands for part 0 of the next segment.
+    """
+    if part is None:
+        return first_step(Segment(msn + 1))
+    if part >= PARTS_PER_SEGMENT:
+        msn, part = msn + 1, 0
+    return Step(first_step(Segment(msn)) + (part + 1) * STEPS_PER_PART)

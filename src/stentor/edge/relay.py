@@ -19,12 +19,14 @@ from stentor.edge.metrics import CHUNKS, DROPPED, MISSING
 from stentor.edge.ordering import Ordering
 from stentor.errors import MediaError
 from stentor.media.chunk import Chunk
-from stentor.media.grid import STEP_NS, Step
+from stentor.media.grid import STEP_NS, Segment, Step, first_step, segment_of
+from stentor.media.proof import first_head, follows
 from stentor.media.rendition import Rendition
 from stentor.telemetry import logger
 
-HISTORY_STEPS = 128
-"""How far back an edge reaches when it begins: 30.7 s, the window of LL-HLS and what can be resumed."""
+HISTORY_SEGMENTS = 24
+"""How far back an edge reaches when it begins, in whole segments: the 16 that a playlist lists, for each blocking
+reload of the last six, so that an edge that has just begun writes the same playlists as the others."""
 
 _ABSURD_STEPS = 360_000
 """A day ahead: no clock that is wrong but rubbish."""
@@ -138,11 +140,12 @@ class Relay:
                 output.take(chunk)
 
     async def _catch_up(self) -> None:
-        """Begin with what the ring or the log holds of the last half minute."""
-        after = Step(max(-1, self._present_step() - HISTORY_STEPS))
+        """Begin with what the ring and, where that does not reach back far enough, the log hold."""
+        oldest = segment_of(Step(max(0, self._present_step()))) - HISTORY_SEGMENTS
+        after = Step(first_step(Segment(max(0, oldest))) - 1)
         chunks = await from_ring(self._bus, self.room, self.rendition.name, after)
-        if not chunks:
-            chunks = await from_log(self._bus, self.room, self.rendition.name, after)
+        if not self._reaches_back(chunks, after):
+            chunks += await from_log(self._bus, self.room, self.rendition.name, after)
         for chunk in chunks:
             self._offer(chunk)
         if self.finished:
@@ -152,6 +155,12 @@ class Relay:
             await self._fill()
         for output in self.outputs:
             output.ready()
+
+    def _reaches_back(self, chunks: Sequence[Chunk], after: Step) -> bool:
+        """Tell whether nothing older is left that is wanted: the hash chain shows where a room began."""
+        if not chunks or chunks[0].step <= after + 1:
+            return bool(chunks)
+        return chunks[0].discontinuity == 0 and follows(first_head(self.room, self.rendition.name), chunks[0])
 
     async def _fill(self) -> None:
         """Look for what is missing before the first chunk that waits; give it up when it is nowhere."""

@@ -202,6 +202,8 @@ class Room:
         for program in self._programs.values():
             if program.push is not None:
                 program.push.flush_state()
+            if program.playback is not None:
+                program.playback.tick()
         if self._ending_since is not None and self._finished_at is None:
             quiet = all(program.relay.quiet_ns > _QUIET_NS for program in self._programs.values())
             if (quiet and now - self._ending_since > _QUIET_NS) or now - self._ending_since > _ENDING_NS:

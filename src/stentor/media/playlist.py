@@ -21,7 +21,7 @@ from stentor.media.grid import (
     first_unit,
 )
 from stentor.media.rendition import Rendition
-from stentor.media.window import Part, Window, WindowSegment
+from stentor.media.window import Listing, Part, WindowSegment
 
 CONTENT_TYPE = "application/vnd.apple.mpegurl"
 VERSION = 9  # EXT-X-SKIP (RFC 8216bis, 8)
@@ -52,24 +52,24 @@ class Hold:
     end_sample: Samples
 
 
-def media_playlist(window: Window, *, zero_ns: int, skip: bool = False) -> str:
-    """Return the LL-HLS media playlist of a window.
+def media_playlist(listing: Listing, rendition: Rendition, *, zero_ns: int, skip: bool = False) -> str:
+    """Return the LL-HLS media playlist of a listing.
 
     ``zero_ns``: the room's zero in Unix nanoseconds. ``skip``: the client asked for a delta update (``_HLS_skip``);
     it gets a full playlist where there is nothing to skip, as 6.2.5.1 allows.
     """
-    segments = window.segments()
-    part_s = _seconds(_part_target(window.rendition))
+    segments = listing.segments
+    part_s = _seconds(_part_target(rendition))
     lines = [
         *_head(),
         # 4.4.3.8
-        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={_seconds(_hold_back(window.rendition))},"
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={_seconds(_hold_back(rendition))},"
         f"CAN-SKIP-UNTIL={SKIP_TARGET_DURATIONS * TARGET_DURATION_S}.0",
         f"#EXT-X-PART-INF:PART-TARGET={part_s}",  # 4.4.3.7
     ]
     if not segments:
         lines.append("#EXT-X-MEDIA-SEQUENCE:0")
-        return _text([*lines, "#EXT-X-ENDLIST"] if window.ended else lines)
+        return _text([*lines, "#EXT-X-ENDLIST"] if listing.ended else lines)
     lines += [
         f"#EXT-X-MEDIA-SEQUENCE:{segments[0].number}",  # 4.4.3.2
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{segments[0].discontinuity}",  # 4.4.3.3
@@ -81,18 +81,15 @@ def media_playlist(window: Window, *, zero_ns: int, skip: bool = False) -> str:
     parts_from = end_sample - PART_TARGET_DURATIONS * TARGET_DURATION_S * SAMPLE_RATE_HZ
     previous = segments[skipped - 1] if skipped else None
     for segment in segments[skipped:]:
-        lines += _live_segment(segment, previous, window.rendition, zero_ns)
+        lines += _live_segment(segment, previous, rendition, zero_ns)
         with_parts = segment.first_sample + segment.duration_samples > parts_from
-        lines += _closing(segment, window.rendition, with_parts=with_parts)
+        lines += _closing(segment, rendition, with_parts=with_parts)
         previous = segment
-    hint = window.next_part()
-    if window.ended:
+    if listing.ended:
         lines.append("#EXT-X-ENDLIST")  # 4.4.3.4
-    elif hint is not None:
-        number, index, epoch = hint
-        lines.append(
-            f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{part_uri(window.rendition, epoch, number, index)}"'
-        )  # 4.4.5.3
+    elif listing.hint is not None:
+        number, index, epoch = listing.hint
+        lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{part_uri(rendition, epoch, number, index)}"')  # 4.4.5.3
     return _text(lines)
 
 

@@ -1,8 +1,12 @@
-"""The live window of one rendition: recent chunks as the parts and segments of LL-HLS, and what is still missing.
+"""The live window of one rendition: recent chunks as the parts and segments of LL-HLS.
 
-A pure function of the chunks that were added, so that every edge lists the same parts under the same numbers.
-Chunks may come late, twice and out of order. The *frontier* is the first step not yet known: everything before it
-is either held or given up, and is what playlists list. It goes back only where a later epoch takes steps over.
+A pure function of the log. It takes chunks in order, each once (edge/ordering sees to it and looks everywhere for
+what is missing), and what a playlist lists follows from them alone, not from when or how they came. ``listing(stop)``
+is the playlist as it stood when everything before a step was known: the same from every edge, now and later.
+
+A hole between two chunks is *proven* when the hash of the later one follows the earlier one (media/proof): nothing
+was ever logged between them. Else something was there that this edge could not find, and what it lists of it is
+*in doubt*: still good to play, but not what every edge says.
 """
 
 from dataclasses import dataclass
@@ -19,12 +23,9 @@ from stentor.media.grid import (
     first_unit,
     segment_of,
 )
+from stentor.media.proof import first_head, follows
 from stentor.media.rendition import Rendition
 
-# A hole is waited for while this many newer steps come: what a player at the hold-back has in hand (1.44 s).
-PATIENCE_STEPS = 6
-# An epoch that has ended sends nothing more: its tail is closed by the second chunk of the next one.
-TAIL_PATIENCE_STEPS = 1
 # RFC 8216bis, 6.2.5.2: a server should refuse requests for a Media Sequence Number too far in the future.
 FAR_AHEAD_SEGMENTS = 2
 
@@ -34,20 +35,21 @@ class Part:
     """A Partial Segment: two steps, or what there is of them.
 
     ``chunks`` is empty where both steps were given up (a gap). ``first_sample`` and ``duration_samples`` are where
-    the part stands on the room's grid, from sample counts; ``sequence`` numbers its fragment.
+    the part stands on the room's grid, from sample counts; ``sequence`` numbers its fragment. ``proven`` tells
+    whether every edge has the same bytes for it.
     """
 
     segment: Segment
     index: int
     epoch: int
-    discontinuity: int
     chunks: tuple[Chunk, ...]
     first_sample: Samples
     duration_samples: Samples
+    proven: bool
 
     @property
     def gap(self) -> bool:
-        """Return whether nothing of this part was ever received."""
+        """Return whether there is nothing of this part."""
         return not self.chunks
 
     @property
@@ -83,238 +85,219 @@ class WindowSegment:
 
     @property
     def gap(self) -> bool:
-        """Return whether nothing of this segment was ever received."""
+        """Return whether there is nothing of this segment."""
         return all(part.gap for part in self.parts)
+
+    @property
+    def proven(self) -> bool:
+        """Return whether every edge has the same bytes for it."""
+        return all(part.proven for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Tenure:
-    """Where an epoch can have begun, and its discontinuity number."""
+class Listing:
+    """What a playlist lists, oldest first (only the last segment may be incomplete).
+
+    ``hint`` is the part to come: (segment, index, epoch). ``proven`` tells whether every edge lists the same.
+    """
+
+    segments: tuple[WindowSegment, ...]
+    hint: tuple[Segment, int, int] | None
+    ended: bool
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Hole:
+    """Steps ``[start, stop)`` that an epoch's end left open; the first chunk of the next epoch closes it."""
 
     start: Step
-    discontinuity: int
+    stop: Step
 
 
 class Window:
     """The chunks of one rendition that an edge holds, by step.
 
-    It lists at most ``max_segments`` complete segments and holds as many again, since RFC 8216bis, 6.2.2 asks that
-    a segment stays available for a playlist's length after it left the playlist.
+    A listing has at most ``max_segments`` complete segments. The window holds as many again, since RFC 8216bis, 6.2.2
+    asks that a segment stays available for a playlist's length after it left the playlist.
     """
 
-    def __init__(self, rendition: Rendition, max_segments: int = 16, *, patience_steps: int = PATIENCE_STEPS) -> None:
+    def __init__(self, rendition: Rendition, max_segments: int = 16) -> None:
         self.rendition = rendition
         self.ended = False
         self._max_segments = max_segments
-        self._patience_steps = patience_steps
         self._chunks: dict[Step, Chunk] = {}
-        self._noticed: dict[Step, Step] = {}  # a missing step -> the newest step when it was found missing
-        self._tenures: dict[int, _Tenure] = {}
-        self._base: Step | None = None
-        self._newest = Step(-1)
-        self._frontier = Step(0)
-        self._listed = False
+        self._doubts: set[Step] = set()
+        self._tails: list[_Hole] = []
+        self._base: Step | None = None  # the first step that may be listed, on a segment boundary
+        self._from_the_start = False  # nothing was ever logged before the base
+        self._last: Chunk | None = None
 
     @property
     def frontier(self) -> Step:
-        """Return the first step that is not yet decided; 0 while nothing has come."""
-        return self._frontier
-
-    @property
-    def newest_step(self) -> Step:
-        """Return the highest step held, -1 while nothing has come."""
-        return self._newest
-
-    @property
-    def epoch(self) -> int:
-        """Return the highest epoch seen, 0 while nothing has come."""
-        return max(self._tenures, default=0)
+        """Return the first step that is not yet known; 0 while nothing has come."""
+        return Step(self._last.step + 1) if self._last is not None else Step(0)
 
     def add(self, chunk: Chunk) -> bool:
-        """Take a chunk; return False if it is a repeat, too old, given up, or of an epoch that has been replaced."""
-        if not self._wanted(chunk):
+        """Take the next chunk; return False if it does not lie behind all that came before."""
+        last = self._last
+        if self.ended or (last is not None and (chunk.step <= last.step or chunk.epoch < last.epoch)):
             return False
-        self._learn_epoch(chunk)
-        start = first_step(chunk.segment)
-        if self._base is None or start < self._base:
-            self._base = self._frontier = start
+        if last is None:
+            self._begin(chunk)
+        else:
+            self._join(last, chunk)
         self._chunks[chunk.step] = chunk
-        self._noticed.pop(chunk.step, None)
-        self._newest = max(self._newest, chunk.step)
-        self._evict(first_step(Segment(segment_of(self._newest) - 2 * self._max_segments)))
-        self._notice()
-        self._advance()
-        self._listed = self._listed or self._frontier >= self._base + STEPS_PER_PART
+        self._last = chunk
+        self._evict(first_step(Segment(segment_of(chunk.step) - 2 * self._max_segments)))
         return True
 
     def end(self) -> None:
-        """Close the window: no chunk will come any more, whatever is missing is given up."""
+        """Close the window: no chunk will come any more."""
         self.ended = True
-        self._noticed.clear()
-        self._frontier = Step(self._newest + 1)
 
-    def missing(self) -> tuple[Step, ...]:
-        """Return the steps between those held that have neither come nor been given up, oldest first."""
-        return tuple(sorted(self._noticed))
-
-    def chunk(self, step: Step) -> Chunk | None:
-        """Return the chunk held for a step."""
-        return self._chunks.get(step)
-
-    def after(self, step: Step) -> tuple[Chunk, ...]:
-        """Return the chunks before the frontier that come after a step, in order (for push and progressive)."""
-        steps = range(max(step + 1, self._base or 0), self._frontier)
-        return tuple(self._chunks[Step(each)] for each in steps if each in self._chunks)
-
-    def holds(self, msn: int, part: int | None = None) -> bool:
-        """Answer a blocking reload: is part ``part`` of segment ``msn``, or the whole segment, listed?"""
-        if self._base is None:
-            return self.ended
-        # A Playlist with EXT-X-ENDLIST does not change any more: never wait for it (RFC 8216bis, 6.2.5.2).
-        if self.ended or msn < segment_of(self._base):
-            return True
-        number = Segment(msn)
-        if not self._complete(number):
-            # Without _HLS_part the whole segment is waited for (RFC 8216bis, 6.2.5.2).
-            return part is not None and first_step(number) + (part + 1) * STEPS_PER_PART <= self._frontier
-        if part is None or part < len(self._view(number).parts):
-            return True
-        # A part beyond the last of its segment stands for part 0 of the next (RFC 8216bis, 6.2.5.2).
-        return self.holds(msn + 1, 0)
-
-    def far_ahead(self, msn: int) -> bool:
-        """Return whether a request for ``msn`` deserves a 400: more than two ahead (RFC 8216bis, 6.2.5.2)."""
-        return msn > segment_of(self._frontier) + FAR_AHEAD_SEGMENTS
-
-    def segments(self) -> tuple[WindowSegment, ...]:
-        """Return what a playlist lists, oldest first; the last may be incomplete."""
-        if self._base is None:
-            return ()
-        current = segment_of(self._frontier)
-        first = max(segment_of(self._base), current - self._max_segments)
-        views = (self._view(Segment(number)) for number in range(first, current + 1))
-        return tuple(view for view in views if view.parts)
-
-    def segment(self, number: int) -> WindowSegment | None:
-        """Return a complete segment that is held and has something in it."""
-        if not self._within(number) or not self._complete(Segment(number)):
-            return None
-        view = self._view(Segment(number))
-        return view if view.parts and not view.gap else None
-
-    def part(self, number: int, index: int) -> Part | None:
-        """Return a listed part that is held and is not a gap."""
-        parts = self._view(Segment(number)).parts if self._within(number) else ()
-        return parts[index] if 0 <= index < len(parts) and not parts[index].gap else None
-
-    def next_part(self) -> tuple[Segment, int, int] | None:
-        """Return (segment, part index, epoch) of the part to come; None when nothing has come or all is over."""
-        if self._base is None or self.ended:
-            return None
-        number = segment_of(self._frontier)
-        return number, (self._frontier - first_step(number)) // STEPS_PER_PART, self._owner(self._frontier)
-
-    def _within(self, number: int) -> bool:
-        return self._base is not None and segment_of(self._base) <= number <= segment_of(self._frontier)
-
-    def _owner(self, step: Step) -> int:
-        """Return the epoch that a step falls to: the highest that can have begun before it."""
-        return max((epoch for epoch, tenure in self._tenures.items() if tenure.start <= step), default=0)
-
-    def _wanted(self, chunk: Chunk) -> bool:
-        step = chunk.step
-        if self.ended or step in self._chunks and self._chunks[step].epoch >= chunk.epoch:
-            return False
-        if any(epoch > chunk.epoch and step >= tenure.start for epoch, tenure in self._tenures.items()):
-            return False  # a later epoch owns this step: whoever sent it is stale
-        if self._base is None:
-            return True
-        oldest = self._newest - 2 * self._max_segments * STEPS_PER_SEGMENT
-        if step < oldest or (self._listed and step < self._base):
-            return False  # a playlist never grows at its beginning (RFC 8216bis, 6.2.1)
-        return step < self._base or step >= self._frontier or chunk.epoch > self._owner(step)
-
-    def _learn_epoch(self, chunk: Chunk) -> None:
-        """Note where an epoch can have begun, a segment boundary, and drop what it takes over."""
+    def _begin(self, chunk: Chunk) -> None:
+        """Begin with a whole segment: what precedes the first chunk in its segment is unknown here."""
         start = first_step(chunk.segment)
-        known = self._tenures.get(chunk.epoch)
-        if known is not None and known.start <= start:
+        self._base = start if chunk.step == start else Step(start + STEPS_PER_SEGMENT)
+        self._from_the_start = chunk.discontinuity == 0 and follows(first_head(chunk.room, chunk.rendition), chunk)
+
+    def _join(self, last: Chunk, chunk: Chunk) -> None:
+        """Judge what lies between two chunks."""
+        changed = chunk.epoch != last.epoch
+        if chunk.step == last.step + 1 and not changed:
             return
-        self._tenures[chunk.epoch] = _Tenure(start, chunk.discontinuity)
-        stale = [step for step, held in self._chunks.items() if step >= start and held.epoch < chunk.epoch]
-        for step in stale:
-            del self._chunks[step]
-        if stale:
-            self._newest = max(self._chunks, default=Step(-1))
-            self._noticed = {step: seen for step, seen in self._noticed.items() if step < start}
-        if self._base is not None:
-            self._frontier = max(self._base, min(self._frontier, start))
+        start = Step(last.step + 1)
+        # An epoch begins with a segment. Whatever a rival put out from there on is void.
+        begin = first_step(chunk.segment) if changed else chunk.step
+        if not follows(last.head, chunk):
+            # Of a dead epoch this edge may even have more than was logged.
+            doubtful = min(last.step, begin) if changed else start
+            self._doubts.update(Step(step) for step in range(doubtful, chunk.step))
+        if changed:
+            for step in range(begin, start):
+                self._chunks.pop(Step(step), None)
+            if begin > start:
+                self._tails.append(_Hole(start, begin))
 
     def _evict(self, base: Step) -> None:
         if self._base is None or base <= self._base:
             return
-        self._base = base
-        self._frontier = max(self._frontier, base)
-        self._chunks = {step: chunk for step, chunk in self._chunks.items() if step >= base}
-        self._noticed = {step: seen for step, seen in self._noticed.items() if step >= base}
-        current = self._owner(base)
-        self._tenures = {epoch: tenure for epoch, tenure in self._tenures.items() if epoch >= current}
+        self._base, self._from_the_start = base, False
+        for step in [step for step in self._chunks if step < base]:
+            del self._chunks[step]
+        self._doubts = {step for step in self._doubts if step >= base}
+        self._tails = [hole for hole in self._tails if hole.stop > base]
 
-    def _notice(self) -> None:
-        for each in range(self._frontier, self._newest):
-            step = Step(each)
-            if step not in self._chunks:
-                self._noticed.setdefault(step, self._newest)
+    # What is asked.
 
-    def _advance(self) -> None:
-        """Move the frontier over what is held, and over holes that have been waited for long enough."""
-        while self._frontier <= self._newest:
-            step = self._frontier
-            if step not in self._chunks:
-                patience = TAIL_PATIENCE_STEPS if self._in_tail(step) else self._patience_steps
-                if self._newest - self._noticed[step] < patience:
-                    return
-                del self._noticed[step]
-            self._frontier = Step(step + 1)
+    def stop(self, wanted: Step) -> Step | None:
+        """Return the first step not in the playlist that first listed everything before ``wanted``.
 
-    def _in_tail(self, step: Step) -> bool:
-        """Return whether a missing step lies behind the last chunk of an epoch that a later one has followed."""
-        start = min((tenure.start for tenure in self._tenures.values() if tenure.start > step), default=None)
-        return start is not None and not any(Step(each) in self._chunks for each in range(step, start))
+        A playlist grows by parts; the end of an epoch becomes known, and is listed at once, with the first chunk of
+        the next one. None: not all of it is known yet.
+        """
+        stop = Step(-(-wanted // STEPS_PER_PART) * STEPS_PER_PART)
+        for hole in self._tails:
+            if hole.start < stop < hole.stop:
+                stop = hole.stop
+        return stop if stop <= self.frontier else None
 
-    def _complete(self, number: Segment) -> bool:
+    def newest_stop(self) -> Step:
+        """Return the stop of the present playlist."""
+        return self.frontier if self.ended else Step(self.frontier // STEPS_PER_PART * STEPS_PER_PART)
+
+    def far_ahead(self, number: int) -> bool:
+        """Return whether a request for a segment deserves a 400: more than two ahead (RFC 8216bis, 6.2.5.2)."""
+        return number > segment_of(self.frontier) + FAR_AHEAD_SEGMENTS
+
+    def listing(self, stop: Step | None = None) -> Listing:
+        """Return what the playlist listed at a stop; without one what it lists now."""
+        last = self.ended and stop is None
+        at = self.newest_stop() if stop is None else stop
+        if self._base is None or at <= self._base:
+            return Listing((), None, last, proven=False)
+        oldest = segment_of(at) - self._max_segments
+        numbers = range(max(segment_of(self._base), oldest), segment_of(at) + 1)
+        views = [view for view in (self._view(Segment(number), at, last=last) for number in numbers) if view.parts]
+        while views and views[0].gap:  # what an epoch left open is not listed once nothing precedes it
+            del views[0]
+        reaches = self._from_the_start or segment_of(self._base) <= oldest
+        proven = reaches and all(view.proven for view in views)
+        return Listing(tuple(views), None if last else self._hint(at), last, proven)
+
+    def segment(self, number: int) -> WindowSegment | None:
+        """Return a complete segment that is held and has something in it."""
+        view = self._known(number)
+        return view if view is not None and view.complete and not view.gap else None
+
+    def part(self, number: int, index: int) -> Part | None:
+        """Return a listed part that is held and is not a gap."""
+        view = self._known(number)
+        parts = view.parts if view is not None else ()
+        return parts[index] if 0 <= index < len(parts) and not parts[index].gap else None
+
+    def next_part(self) -> tuple[Segment, int, int] | None:
+        """Return (segment, part index, epoch) of the part to come; None when nothing has come or all is over."""
+        stop = self.newest_stop()
+        return None if self._base is None or self.ended or stop < self._base else self._hint(stop)
+
+    def _known(self, number: int) -> WindowSegment | None:
+        if self._base is None or not segment_of(self._base) <= number <= segment_of(self.frontier):
+            return None
+        return self._view(Segment(number), self.newest_stop(), last=self.ended)
+
+    def _hint(self, stop: Step) -> tuple[Segment, int, int]:
+        number = segment_of(stop)
+        return number, (stop - first_step(number)) // STEPS_PER_PART, self._epoch_at(stop)
+
+    def _epoch_at(self, stop: Step) -> int:
+        """Return whose the next part is, as far as was known at a stop."""
+        before = self._chunks.get(Step(stop - 1))
+        if before is not None:
+            return before.epoch
+        after = (self._chunks[Step(step)] for step in range(stop, self.frontier) if step in self._chunks)
+        chunk = next(after, self._last)
+        return chunk.epoch if chunk is not None else 0
+
+    def _view(self, number: Segment, stop: Step, *, last: bool) -> WindowSegment:
+        """Return a segment as it was known at a stop, ``last`` if that is the end; without parts if nothing was."""
         start = first_step(number)
-        return start + STEPS_PER_SEGMENT <= self._frontier or (self.ended and start < self._frontier)
-
-    def _view(self, number: Segment) -> WindowSegment:
-        """Return a segment as far as it is known; without parts if nothing of it is."""
-        start, complete = first_step(number), self._complete(number)
-        stop = Step(min(start + STEPS_PER_SEGMENT, self._frontier))
-        held = [self._chunks[Step(step)] for step in range(start, stop) if step in self._chunks]
-        if complete and held and self._last_of_epoch(held[-1]):
-            stop = Step(held[-1].step + 1)
-        elif not complete:
-            stop = Step(start + max(0, stop - start) // STEPS_PER_PART * STEPS_PER_PART)
-        epoch = held[0].epoch if held else self._owner(start)
-        discontinuity = self._tenures[epoch].discontinuity if epoch in self._tenures else 0
+        end = Step(min(start + STEPS_PER_SEGMENT, stop))
+        held = [self._chunks[Step(step)] for step in range(start, end) if step in self._chunks]
+        owner = held[0] if held else self._before(start)
+        tail = next((hole for hole in self._tails if start < hole.start < end), None)
+        if tail is not None:
+            end = tail.start
+        complete = tail is not None or start + STEPS_PER_SEGMENT <= stop or last
         parts = tuple(
-            self._part(number, index, epoch, discontinuity, stop)
-            for index in range(-(-(stop - start) // STEPS_PER_PART))
+            self._part(number, index, owner.epoch if owner else 0, end)
+            for index in range(max(0, -(-(end - start) // STEPS_PER_PART)))
         )
         first = self._sample_of(start)
-        duration = Samples(self._sample_of(stop) - first)
-        return WindowSegment(number, epoch, discontinuity, first, duration, parts, complete)
+        return WindowSegment(
+            number,
+            owner.epoch if owner else 0,
+            owner.discontinuity if owner else 0,
+            first,
+            Samples(self._sample_of(end) - first),
+            parts,
+            complete and bool(parts),
+        )
 
-    def _last_of_epoch(self, chunk: Chunk) -> bool:
-        return not any(each.epoch == chunk.epoch and each.step > chunk.step for each in self._chunks.values())
+    def _before(self, step: Step) -> Chunk | None:
+        """Return the last chunk held before a step."""
+        steps = range(step - 1, (self._base or 0) - 1, -1)
+        return next((self._chunks[Step(each)] for each in steps if each in self._chunks), None)
 
-    def _part(self, number: Segment, index: int, epoch: int, discontinuity: int, stop: Step) -> Part:
-        start = first_step(number) + index * STEPS_PER_PART
-        end = min(start + STEPS_PER_PART, stop)
-        chunks = tuple(self._chunks[Step(step)] for step in range(start, end) if step in self._chunks)
-        first = self._sample_of(Step(start))
-        duration = Samples(self._sample_of(Step(end)) - first)
-        return Part(number, index, epoch, discontinuity, chunks, first, duration)
+    def _part(self, number: Segment, index: int, epoch: int, stop: Step) -> Part:
+        start = Step(first_step(number) + index * STEPS_PER_PART)
+        end = Step(min(start + STEPS_PER_PART, stop))
+        steps = [Step(step) for step in range(start, end)]
+        chunks = tuple(self._chunks[step] for step in steps if step in self._chunks)
+        first = self._sample_of(start)
+        proven = self._doubts.isdisjoint(steps)
+        return Part(number, index, epoch, chunks, first, Samples(self._sample_of(end) - first), proven)
 
     def _sample_of(self, step: Step) -> Samples:
         frame = self.rendition.frame_samples

@@ -1,6 +1,6 @@
 """Sends a room's chunks and events on their two ways: LIVE at once, LOG through the fenced writer.
 
-Also holds the ring: the last 30 s of each rendition, for edges that missed something.
+Also holds the ring: the last 50 s of each rendition, for edges that missed something or begin.
 """
 
 from collections import deque
@@ -16,7 +16,8 @@ from stentor.media.rendition import RENDITIONS, RenditionName
 from stentor.room.documents import RoomEvent
 from stentor.room.requests import RingRead
 
-RING_STEPS = 125
+RING_STEPS = 208
+"""26 segments: what an edge wants to begin with (edge/relay) and the two at its ends that may not be whole."""
 
 _CHUNKS = Counter("stentor_origin_chunks_total", "Chunks published live", ["rendition"])
 

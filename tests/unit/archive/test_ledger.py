@@ -182,7 +182,7 @@ def test_segments_of_the_archive_are_those_of_the_edge() -> None:
     for chunk in night.all_chunks()[RenditionName.AAC]:
         window.add(chunk)
     objects, _ = archived(list(night.records()))
-    whole = next(segment for segment in window.segments() if segment.number == 103)
+    whole = next(segment for segment in window.listing().segments if segment.number == 103)
     edge = b"".join(
         fragment(RENDITIONS[RenditionName.AAC], part.sequence, part.decode_time, part.units) for part in whole.parts
     )

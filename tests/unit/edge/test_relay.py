@@ -110,6 +110,16 @@ async def test_begins_with_the_log_when_no_origin_answers() -> None:
     assert scene.heard.positions == [(1, step) for step in range(30, 40)]
 
 
+async def test_begins_with_ring_and_log_where_the_ring_is_young() -> None:
+    scene = Scene()
+    fence = await scene.bus.claim("r", b"{}")
+    await scene.log(fence, *(chunk(step) for step in range(10, 45)))
+    scene.ring = {step: chunk(step, epoch=2) for step in range(48, 50)}
+    async with scene.running():
+        await scene.heard.is_ready.wait()
+    assert scene.heard.positions == [*((1, step) for step in range(10, 45)), (2, 48), (2, 49)]
+
+
 async def test_a_gap_is_filled_from_the_ring() -> None:
     scene = Scene()
     scene.ring = {49: chunk(49)}
@@ -132,7 +142,7 @@ async def test_a_gap_that_the_ring_has_lost_is_filled_from_the_log() -> None:
         scene.ring = {}
         await scene.live(chunk(53))
         await scene.heard.until((1, 53))
-    assert scene.heard.positions == [(1, step) for step in range(49, 54)]
+    assert scene.heard.positions == [(1, step) for step in range(40, 54)]
 
 
 async def test_a_hole_that_nobody_can_fill_is_skipped() -> None:

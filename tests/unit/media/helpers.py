@@ -1,7 +1,11 @@
 """Chunks and windows for tests."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from stentor.media.chunk import Chunk
 from stentor.media.grid import Samples, Step, first_unit, units_in
+from stentor.media.proof import first_head, link
 from stentor.media.rendition import RENDITIONS, Rendition, RenditionName
 
 OPUS = RENDITIONS[RenditionName.OPUS]
@@ -17,3 +21,15 @@ def make_chunk(step: int, *, epoch: int = 1, discontinuity: int | None = None, r
     if discontinuity is None:
         discontinuity = epoch - 1
     return Chunk("room", rendition.name, epoch, discontinuity, Step(step), Samples(first * frame), units, bytes(32))
+
+
+def chained(runs: Iterable[tuple[int, range]], rendition: Rendition = OPUS) -> list[Chunk]:
+    """Return the log of a room: runs of (epoch, steps), each chunk with the hash of all that came before it."""
+    head = first_head("room", rendition.name)
+    log = []
+    for epoch, steps in runs:
+        for step in steps:
+            chunk = make_chunk(step, epoch=epoch, rendition=rendition)
+            head = link(head, chunk)
+            log.append(replace(chunk, head=head))
+    return log

@@ -1,11 +1,16 @@
 """The text of playlists, line by line, as RFC 8216bis asks."""
 
 from stentor.media.grid import Samples, Segment
-from stentor.media.playlist import Hold, ReplaySegment, media_playlist, multivariant_playlist, replay_playlist
+from stentor.media.playlist import Hold, ReplaySegment, multivariant_playlist, replay_playlist
+from stentor.media.playlist import media_playlist as render
 from stentor.media.window import Window
 from tests.unit.media.helpers import AAC, OPUS, make_chunk
 
 ZERO_NS = 1_763_839_999_360_000_000 // 1_920_000_000 * 1_920_000_000
+
+
+def media_playlist(window, *, zero_ns, skip=False):
+    return render(window.listing(), window.rendition, zero_ns=zero_ns, skip=skip)
 
 
 def window_of(steps, rendition=AAC, epoch=1, window=None):
