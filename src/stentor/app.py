@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -310,12 +310,24 @@ async def run_archive(settings: Settings) -> None:
         await process.until_stopped(archive.run())
 
 
+async def run_serve(
+    settings: Settings,
+    ready: Callable[[Settings, str | None], None],
+    beside: Callable[[Settings], Coroutine[object, object, None]] | None = None,
+) -> None:
+    """Run everything on this machine; the edges' way to listen is what the supervisor cannot know."""
+    from stentor.edge.http import Limits
+    from stentor.edge.listening import prepare
+    from stentor.supervisor.whole import run_serve as run_whole
+
+    await run_whole(settings, ready, lambda audience: prepare(audience, Limits()), beside)
+
+
 async def run_demo(settings: Settings, ready: Callable[[Settings, str | None], None]) -> None:
     """Serve, with a room in which two people talk."""
     from stentor.demo.room import DemoLinks, run_demo_room
     from stentor.demo.staff_api import StaffApi, token_of
     from stentor.supervisor.welcome import links_box
-    from stentor.supervisor.whole import run_serve
 
     first_link: list[str | None] = []
 

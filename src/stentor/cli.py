@@ -155,7 +155,7 @@ def _serve(settings: Settings, work: Callable[..., Coroutine[object, object, Non
 @_with_settings
 def serve(settings: Settings) -> None:
     """Run everything on this machine: bus, control, origin, archive and edges."""
-    from stentor.supervisor.whole import run_serve
+    from stentor.app import run_serve
 
     _serve(settings, run_serve)
 

@@ -50,15 +50,17 @@ def hold_folder(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def hold_ports(settings: Settings) -> Iterator[tuple[Settings, socket.socket]]:
+def hold_ports(settings: Settings, listen: Callable[[socket.socket], None]) -> Iterator[tuple[Settings, socket.socket]]:
     """Hold the two public ports inside the context, whatever children come and go; 0 becomes a free one.
 
-    Gives the settings with both ports and the audience's socket, which every edge inherits.
+    Gives the settings with both ports and the audience's socket, which every edge inherits. ``listen`` has made it
+    listen: whoever comes while no edge is up waits for one.
     """
     with (
         inherited() or bind(settings.audience_host, settings.audience_port, "--audience", shared=False) as audience,
         bind(settings.staff_host, settings.staff_port, "--staff", shared=True) as staff,
     ):
+        listen(audience)
         held = settings.with_ports(audience_port=audience.getsockname()[1], staff_port=staff.getsockname()[1])
         yield held, audience
 

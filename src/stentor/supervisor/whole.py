@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 
 from stentor.clock import SystemClock
@@ -22,7 +23,11 @@ Beside = Callable[[Settings], Coroutine[object, object, None]]
 """Work in the parent's own process once all is ready, cancelled when it stops; the demo is one."""
 
 
-async def run_serve(settings: Settings, ready: Ready, beside: Beside | None = None) -> None:
+Listen = Callable[[socket.socket], None]
+"""Makes the audience's socket listen, with the options that edges want for their connections."""
+
+
+async def run_serve(settings: Settings, ready: Ready, listen: Listen, beside: Beside | None = None) -> None:
     """Run every process of one machine until SIGTERM or SIGINT; a second one kills them at once.
 
     SIGHUP has the edges started anew, one after the other.
@@ -30,7 +35,7 @@ async def run_serve(settings: Settings, ready: Ready, beside: Beside | None = No
     Raises ConfigError in a sentence when something is taken, missing or refused.
     """
     clock, stop = SystemClock(), asyncio.Event()
-    with hold_folder(settings), hold_ports(settings) as (held, audience):
+    with hold_folder(settings), hold_ports(settings, listen) as (held, audience):
         held = with_ticket_secret(held)
         (held.run_dir / _FIRST_LINK_FILE).unlink(missing_ok=True)
         nats = NatsServer(held) if held.embedded_bus else None

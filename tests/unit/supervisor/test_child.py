@@ -178,3 +178,35 @@ def test_an_exit_is_told_in_words():
 
 def test_our_own_refusal_has_its_own_code():
     assert child_module.CONFIG_EXIT == 2
+
+
+async def test_renewed_it_stops_in_order_and_is_no_crash(tmp_path):
+    script = (
+        f"echo up >> {tmp_path}/diary; trap 'echo down >> {tmp_path}/diary; exit 0' TERM; while :; do sleep 0.02; done"
+    )
+    clock = QuickClock()
+    watched = Child(shell(script), clock)
+    diary = tmp_path / "diary"
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(watched.run())
+        await until(lambda: diary.exists(), "it is up")
+        first = watched.pid
+        await watched.renew()
+        await until(lambda: diary.read_text().split() == ["up", "down", "up"], "it stopped before it came again")
+        await until(lambda: watched.pid not in {None, first}, "it is another process")
+        assert (watched.restarts, clock.waits) == (0, [])
+        await watched.stop()
+        await running
+
+
+async def test_it_stands_back_and_inherits_what_it_is_given(tmp_path):
+    read, write = os.pipe()
+    shows = f"nice > {tmp_path}/nice; cat /proc/self/autogroup > {tmp_path}/group; echo hello > /proc/self/fd/{write}"
+    process = await spawn(("/bin/sh", "-c", shows), {}, keep=(write,), nice=5)
+    assert await process.wait() == 0
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        assert pipe.read() == "hello\n"
+    assert int((tmp_path / "nice").read_text()) == min(19, os.nice(0) + 5)
+    group = (tmp_path / "group").read_text()
+    assert not group or group.endswith("nice 5\n"), "in a session of its own nice alone says nothing"

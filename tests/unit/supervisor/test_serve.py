@@ -160,3 +160,43 @@ async def test_a_stuck_process_is_started_again(stage):
         stuck.clear()
         await until(lambda: stage.lines[-1] == "bus up", "it does not come back")
         stop.set()
+
+
+class Instant(SystemClock):
+    """Does not wait between one edge and the next, and remembers that it should."""
+
+    def __init__(self) -> None:
+        self.pauses = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses += seconds >= 5
+        await asyncio.sleep(0 if seconds >= 5 else seconds)
+
+
+async def test_rolled_the_edges_go_one_after_the_other_and_nobody_else(stage):
+    clock, stop, readied = Instant(), asyncio.Event(), asyncio.Event()
+    tiers = [[stage.spec("control")], [stage.spec("edge-1"), stage.spec("edge-2")]]
+    parent = Supervisor(tiers, clock, stage.folder)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(parent.run(stop, readied.set))
+        await readied.wait()
+        begun = len(stage.lines)
+        parent.roll()
+        await until(lambda: stage.lines[begun:].count("edge-2 up") == 1, "both were started anew")
+        assert stage.lines[begun:] == ["edge-1 down", "edge-1 up", "edge-2 down", "edge-2 up"]
+        assert clock.pauses == 1
+        stop.set()
+
+
+async def test_a_roll_stops_at_an_edge_that_does_not_come_back(stage):
+    stop, readied = asyncio.Event(), asyncio.Event()
+    tried, up = stage.folder / "tried", stage.folder / "edge-1.up"
+    once = f"[ -e {tried} ] && exit 1; trap 'rm {up}; exit 0' TERM; touch {tried} {up}; while :; do sleep 0.02; done"
+    parent = Supervisor([[stage.spec("edge-1", script=once), stage.spec("edge-2")]], Instant(), stage.folder)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(parent.run(stop, readied.set))
+        await readied.wait()
+        parent.roll()
+        await until(lambda: parent.children[0].restarts >= 2, "the first does not come back")
+        assert stage.lines == ["edge-2 up"], "the second stays"
+        stop.set()
