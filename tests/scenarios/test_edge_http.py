@@ -166,7 +166,7 @@ async def test_a_deleted_room_lets_everybody_go(room: WavRoom, client: httpx.Asy
 async def test_a_stop_answers_what_waits_and_ends(client: httpx.AsyncClient, room: WavRoom) -> None:
     async with asyncio.TaskGroup() as tasks:
         held = tasks.create_task(client.get("/r/demo/aac.m3u8"))
-        await room.until(lambda: room.edge.connections == 1 and HELD._value.get() == 1, "the playlist is waited for")
+        await room.until(lambda: room.edge.connections == 1 and room.edge.waiting == 1, "the playlist is waited for")
         room.edge.stop()
     assert (held.result().status_code, held.result().headers["retry-after"]) == (503, "1")
     assert held.result().headers["connection"] == "close"

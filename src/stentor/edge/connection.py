@@ -3,25 +3,24 @@
 A connection reads requests, gives each to its ``Host`` and writes the answers in order. A handler that cannot answer
 at once (a held reload) or that goes on for hours (a listener) returns None and keeps the connection: it is then
 ``busy`` until ``respond`` is called or it closes. No task, queue or timer belongs to a connection; deadlines are
-looked at once a second for all of them (``Host.timed``).
+looked at once a second for all of them (``Host.timed``), and who does not read is noticed by its line (edge/reactor).
 """
 
-# mypy: disable-error-code="explicit-override"
-# typing.override came with Python 3.12.
-
 import asyncio
-import socket
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Protocol, cast
+from typing import Protocol
 
 import httptools
 
 from stentor.clock import NS_PER_S, MonotonicNs
 from stentor.edge.http import HeadTooLarge, Limits, Request, RequestHead, Response, TooSlow, problem
+from stentor.edge.reactor import Line
 from stentor.errors import BadRequest, StentorError, TooLarge
 
 _SLICE_BYTES = 4_096
+_JOINED_BYTES = 4_096
+"""A small body is copied behind its head, a large one stays shared while it is owed."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -30,7 +29,6 @@ class Host(Protocol):
 
     limits: Limits
     draining: bool
-    connections: set["Connection"]
     timed: set["Connection"]
 
     def handle(self, connection: "Connection", request: Request) -> Response | None:
@@ -62,8 +60,8 @@ class Taker(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
-    """A client. ``burst_bytes`` is how much more than the backlog limit it may owe right after joining."""
+class Connection:
+    """A client that speaks HTTP/1.1. Owner of its line until that is handed to somebody else (``hand_over``)."""
 
     __slots__ = (
         "_body",
@@ -75,19 +73,20 @@ class Connection(asyncio.Protocol):
         "_pending",
         "_raw_bytes",
         "address",
-        "burst_bytes",
         "busy",
         "closed",
         "current",
         "deadline",
+        "line",
         "on_deadline",
         "on_lost",
         "taker",
-        "transport",
     )
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, line: Line, address: str) -> None:
         self._host = host
+        self.line = line
+        self.address = address
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._head = RequestHead(host.limits)
         self._body: list[bytes] = []
@@ -95,31 +94,21 @@ class Connection(asyncio.Protocol):
         self._raw_bytes = 0
         self._pending: deque[Request] = deque()
         self._can_write: asyncio.Event | None = None
-        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self.address = ""
         self.busy = False
         self.closed = False
         self.current: Request | None = None
-        self.burst_bytes = 0
         self.deadline = MonotonicNs(0)
         self.on_deadline: Callable[[], None] = self._head_late
         self.on_lost: Callable[[], None] | None = None
         self.taker: Taker | None = None
 
-    # The transport's side.
+        self.set_deadline(host.limits.head_s, self._head_late)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request."""
-        self.transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self._host.connections.add(self)
-        self.set_deadline(self._host.limits.head_s, self._head_late)
+    # The line's side (reactor.Owner).
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def lost(self) -> None:
         """Let go of everything."""
         self.closed = True
-        self._host.connections.discard(self)
         self._host.timed.discard(self)
         self._pending.clear()
         self._parser = None
@@ -128,7 +117,18 @@ class Connection(asyncio.Protocol):
         if self.on_lost is not None:
             self.on_lost()
 
-    def data_received(self, data: bytes) -> None:
+    def drained(self) -> None:
+        """Go on: the client has read what it was owed."""
+        if self._can_write is not None:
+            self._can_write.set()
+        elif not self.busy:
+            self._advance()
+
+    def stalled(self) -> None:
+        """Give up: the client does not read."""
+        self.abort()
+
+    def received(self, data: bytes) -> None:
         """Read what has come. In small slices, so that a head is never much over its limit before it is refused."""
         if self.taker is not None:
             self.taker.received(data)
@@ -174,18 +174,6 @@ class Connection(asyncio.Protocol):
         else:
             self.close()
 
-    def pause_writing(self) -> None:
-        """Stop pumping a stream until the client has read."""
-        if self._can_write is not None:
-            self._can_write.clear()
-            self.set_deadline(self._host.limits.idle_s, self.abort)
-
-    def resume_writing(self) -> None:
-        """Pump on."""
-        if self._can_write is not None:
-            self._can_write.set()
-            self.no_deadline()
-
     # The parser's side (llhttp calls these while it reads).
 
     def on_message_begin(self) -> None:
@@ -212,7 +200,7 @@ class Connection(asyncio.Protocol):
         if not self.busy:
             self.set_deadline(self._host.limits.body_s, self._head_late)
         if self._head.headers.get("expect", "").lower() == "100-continue" and not self.busy:
-            self.transport.write(_CONTINUE)
+            self.line.send(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -237,7 +225,7 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _advance(self) -> None:
-        while self._pending and not self.busy and not self.closed:
+        while self._pending and not self.busy and not self.closed and not self.line.owed:
             request = self._pending.popleft()
             self.current, self.busy = request, True
             self.no_deadline()
@@ -260,12 +248,16 @@ class Connection(asyncio.Protocol):
         tail = b"Connection: keep-alive\r\n\r\n" if keep_alive else b"Connection: close\r\n\r\n"
         head = response.head + self._host.date_line() + tail
         if response.stream is not None and request.method != "HEAD":
-            self.transport.write(head)
+            self.line.send(head)
             self._can_write = asyncio.Event()
-            self._can_write.set()
             self._host.spawn(self._pump(response, keep_alive=keep_alive))
             return
-        self.transport.write(head if request.method == "HEAD" else head + response.body)
+        if request.method == "HEAD" or not response.body:
+            self.line.send(head)
+        elif len(response.body) <= _JOINED_BYTES:
+            self.line.send(head + response.body)
+        else:
+            self.line.send(head, response.body)
         self._done(keep_alive=keep_alive)
 
     def _done(self, *, keep_alive: bool) -> None:
@@ -281,10 +273,12 @@ class Connection(asyncio.Protocol):
         assert response.stream is not None and self._can_write is not None  # noqa: S101, PT018 - for the type checker
         try:
             async for piece in response.stream:
-                await self._can_write.wait()
+                if self.line.owed:
+                    self._can_write.clear()
+                    await self._can_write.wait()
                 if self.closed:
                     return
-                self.transport.write(piece)
+                self.line.send(piece)
         except BaseException:
             self.abort()  # The head is out: only a broken end can say that the body is not whole.
             raise
@@ -295,21 +289,25 @@ class Connection(asyncio.Protocol):
         self._done(keep_alive=keep_alive)
 
     def keep(self, head: bytes, on_lost: Callable[[], None] | None = None, taker: Taker | None = None) -> None:
-        """Turn the connection into a listener: write ``head``; from now on the caller writes to ``transport``.
+        """Turn the connection into somebody's own: write ``head``; from now on the caller writes with ``send``.
 
         ``on_lost`` is called once when the connection has gone.
         """
         self.busy, self.on_lost, self.taker = True, on_lost, taker
         self.current, self._parser = None, None
         self.no_deadline()
-        self._shrink()
-        self.transport.write(head)
+        self.send(head)
 
-    def _shrink(self) -> None:
-        """Bound what the kernel holds for a listener, so that one who does not read is soon noticed."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._host.limits.send_buffer_bytes)
+    def send(self, data: bytes) -> None:
+        """Write to a connection that is kept."""
+        self.line.send(data)
+
+    def hand_over(self, taker: Taker) -> Line:
+        """Give the line to a listener; this connection is over. ``taker`` gets what came behind the request."""
+        self.busy, self.taker = True, taker
+        self.current, self._parser = None, None
+        self.no_deadline()
+        return self.line
 
     def _refuse(self, error: StentorError) -> None:
         """Answer what cannot be understood, once, and close."""
@@ -317,9 +315,11 @@ class Connection(asyncio.Protocol):
         if self.busy:
             self.abort()
             return
-        self.transport.write(problem(error).head + self._host.date_line() + b"Connection: close\r\n\r\n")
-        self.transport.write(problem(error).body)
-        self.close()
+        answer = problem(error)
+        self.line.send(answer.head + self._host.date_line() + b"Connection: close\r\n\r\n" + answer.body)
+        self.busy = True
+        self.no_deadline()
+        self.line.close(half=True)
 
     # Deadlines and the end.
 
@@ -340,12 +340,12 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Close once everything is written; abort if the client does not read it in time."""
+        """Close once everything is written, or once the client has had its time to read it."""
         self.busy = True
-        self.set_deadline(self._host.limits.close_s, self.abort)
-        self.transport.close()
+        self.no_deadline()
+        self.line.close()
 
     def abort(self) -> None:
         """Close at once."""
         self.no_deadline()
-        self.transport.abort()
+        self.line.abort()

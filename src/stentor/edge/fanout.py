@@ -1,56 +1,312 @@
-"""Everybody who is sent the same bytes."""
+"""Everybody who is sent the same bytes: blocks written to sockets in a loop, and nothing else per listener.
 
-from collections.abc import Callable, Iterator
+Listeners lie in 16 buckets. At step ``s``, with blocks of ``k`` steps, the buckets ``b`` with ``b % k == s % k`` get
+one block: all that came since their last one, made once and written to each of their sockets. So sends are spread
+over the block instead of coming in bursts, and another ``k`` moves nobody. What is to be said (state, a change of the
+cadence, a ping) rides in front of the next block, in the same write.
 
+A listener whose socket does not take a block whole falls behind: it leaves the loop, is owed the rest by its line, and
+comes back once it has read that and what came meanwhile. Who does not manage within the reactor's ``stall_s`` is cut.
+"""
+
+import os
+from array import array
+from collections.abc import Iterator
+from ssl import SSLWantReadError, SSLWantWriteError
+from typing import Protocol
+
+from stentor.edge.cadence import MAX_BLOCK_STEPS, Cadence
 from stentor.edge.connection import Connection
-from stentor.edge.metrics import CUT, LISTENERS
+from stentor.edge.metrics import CUT, CUTS, LISTENERS, Leave
+from stentor.edge.reactor import Line
+from stentor.edge.tally import Tally
+from stentor.edge.tls_line import TlsLine
+from stentor.media.grid import Step
+
+_BUCKETS = MAX_BLOCK_STEPS
+_UNEVEN = 1.25
+_SLACK = 64
+
+
+class Source(Protocol):
+    """What makes the blocks."""
+
+    def block(self, after: Step, upto: Step) -> bytes:
+        """Return what somebody who has everything up to ``after`` needs to have everything up to ``upto``."""
+        ...
+
+
+class Listener:
+    """One who is sent blocks: a line and a place in a bucket. Owner of the line; what it sends is dropped here."""
+
+    __slots__ = ("answered", "bucket", "fanout", "line", "place", "position")
+
+    def __init__(self, connection: Connection, fanout: "Fanout") -> None:
+        self.line: Line = connection.hand_over(self)
+        self.fanout = fanout
+        self.bucket: Bucket | None = None
+        self.place = -1
+        self.position = Step(-1)
+        self.answered = 0
+        self.line.owner = self
+        self.line.patient = False
+
+    def received(self, data: bytes) -> None:
+        """Drop what a listener sends."""
+
+    def drained(self) -> None:
+        """Catch up with what came while the line was full."""
+        self.fanout.catch_up(self)
+
+    def lost(self) -> None:
+        """Leave."""
+        self.fanout.discard(self, Leave.LEFT)
+
+    def stalled(self) -> None:
+        """Be cut: what was sent 10 s ago has not been read."""
+        self.fanout.cut(self, Leave.TOO_SLOW)
+
+    def send(self, data: bytes) -> None:
+        """Write to this listener alone, between two blocks."""
+        self.line.send(data)
+        if self.line.owed:
+            self.fanout.fall_behind(self)
+
+
+class Bucket:
+    """Listeners who get the same blocks; ``fds`` and ``members`` run side by side, without those who are behind."""
+
+    __slots__ = ("behind", "fds", "members", "noted", "position")
+
+    def __init__(self) -> None:
+        self.fds = array("i")
+        self.members: list[Listener] = []
+        self.behind: dict[Listener, None] = {}
+        self.position = Step(-1)
+        self.noted = 0
+
+    def __len__(self) -> int:
+        return len(self.members) + len(self.behind)
+
+    def put(self, listener: Listener) -> None:
+        """Take a listener into the loop."""
+        listener.bucket, listener.place = self, len(self.members)
+        self.fds.append(listener.line.fd)
+        self.members.append(listener)
+
+    def take(self, listener: Listener) -> None:
+        """Take out: the last one moves to the empty place."""
+        if self.behind.pop(listener, 0) is None:
+            return
+        place, last, fd = listener.place, self.members.pop(), self.fds.pop()
+        if last is not listener:
+            self.members[place], self.fds[place], last.place = last, fd, place
+        listener.place = -1
+
+    def fall_behind(self, listener: Listener) -> None:
+        """Keep a listener, but out of the loop."""
+        if listener not in self.behind:
+            self.take(listener)
+            self.behind[listener] = None
 
 
 class Fanout:
-    """The listeners of one output. A listener is a connection in a dict: no task, no queue, no timer.
+    """The listeners of one output of a room."""
 
-    What a listener has not read waits in its transport, as references to the bytes that all share. Whoever owes more
-    than ``limit_bytes`` (and the burst it was given on joining) is cut: its turn does not come again, nobody waits.
-    """
-
-    def __init__(self, transport: str, limit_bytes: int, cut: Callable[[Connection], None]) -> None:
-        self._listeners: dict[Connection, None] = {}
-        self._limit_bytes = limit_bytes
-        self._cut = cut
+    def __init__(self, transport: str, source: Source, cadence: Cadence, tally: Tally) -> None:
+        self._transport = transport
+        self._source = source
+        self._cadence = cadence
+        self._tally = tally
+        self._buckets = [Bucket() for _ in range(_BUCKETS)]
+        self._notes: dict[str, tuple[int, bytes]] = {}
+        self.number = 0
+        self._count = self._turn = 0
         self._gauge = LISTENERS.labels(transport)
-        self._cut_counter = CUT.labels(transport)
+        self._made: dict[tuple[Step, int], bytes] = {}
+        self.step = Step(-1)
 
     def __len__(self) -> int:
         """Return how many listen."""
-        return len(self._listeners)
+        return self._count
 
-    def __iter__(self) -> Iterator[Connection]:
+    def __iter__(self) -> Iterator[Listener]:
         """Iterate over a copy: listeners may leave meanwhile."""
-        return iter(tuple(self._listeners))
+        return iter([each for bucket in self._buckets for each in (*bucket.members, *bucket.behind)])
 
-    def add(self, connection: Connection) -> None:
-        """Send to a connection from now on."""
-        self._listeners[connection] = None
+    def behind(self) -> int:
+        """Return how many have not read all that they were sent."""
+        return sum(len(bucket.behind) for bucket in self._buckets)
+
+    # Coming and going.
+
+    def seat(self, *, fresh_only: bool = False) -> "Bucket":
+        """Return the bucket for the next listener; its ``position`` is up to where their first bytes must go.
+
+        ``fresh_only``: one that has everything, even where it is overfull: who resumes may have as much.
+        """
+        k = self._cadence.at(self.step) if self.step >= 0 else 1
+        self._turn += 1
+        fresh = self._buckets[max(self.step, 0) % k + k * (self._turn % (_BUCKETS // k))]
+        if not fresh_only and len(fresh) > _UNEVEN * self._count / _BUCKETS + _SLACK:
+            return min(self._buckets, key=len)
+        return fresh
+
+    def add(self, listener: "Listener", bucket: "Bucket", first: bytes) -> None:
+        """Send ``first`` to a listener now, and the bucket's blocks from then on."""
+        listener.answered = self.number
+        self._count += 1
         self._gauge.inc()
+        self._tally.joined(self._transport)
+        bucket.put(listener)
+        listener.send(first)
 
-    def discard(self, connection: Connection) -> None:
-        """Send no more to a connection; no error when it has gone already."""
-        if self._listeners.pop(connection, 0) is None:
-            self._gauge.dec()
+    def begin(self, step: Step) -> None:
+        """Go on from a step: everybody has, or is about to be given, everything up to it."""
+        self.step = step
+        for bucket in self._buckets:
+            bucket.position = step
 
-    def send(self, data: bytes) -> None:
-        """Write the same bytes to everybody."""
-        slow = []
-        for connection in self._listeners:
-            transport = connection.transport
-            owed = transport.get_write_buffer_size()
-            if owed > self._limit_bytes + connection.burst_bytes:
-                slow.append(connection)
-                continue
-            if not owed:
-                connection.burst_bytes = 0
-            transport.write(data)
-        for connection in slow:
-            self.discard(connection)
-            self._cut_counter.inc()
-            self._cut(connection)
+    def discard(self, listener: Listener, reason: Leave) -> None:
+        """Send no more to a listener; nothing happens when it has gone already."""
+        bucket = listener.bucket
+        if bucket is None:
+            return
+        listener.bucket = None
+        bucket.take(listener)
+        self._count -= 1
+        self._gauge.dec()
+        self._tally.left(self._transport, reason)
+        if reason in CUTS:
+            CUT.labels(self._transport).inc()
+
+    def cut(self, listener: Listener, reason: Leave) -> None:
+        """End a listener at once."""
+        self.discard(listener, reason)
+        listener.line.abort()
+
+    # Blocks.
+
+    def advance(self, step: Step) -> None:
+        """Send the buckets that are due everything up to ``step``, which must be in the source."""
+        k = self._cadence.at(step)
+        self.step = step
+        self._made.clear()
+        for number, bucket in enumerate(self._buckets):
+            if number % k == step % k or step - bucket.position >= k:
+                self._send(bucket, step)
+
+    def _send(self, bucket: Bucket, step: Step) -> None:
+        block = self._block(bucket, step) if bucket.members else b""
+        bucket.position, bucket.noted = step, self.number
+        self._write(bucket, block)
+
+    def _block(self, bucket: Bucket, step: Step) -> bytes:
+        key = (bucket.position, bucket.noted)
+        block = self._made.get(key)
+        if block is None:
+            block = self._made[key] = self._unsaid(bucket.noted) + self._source.block(bucket.position, step)
+        return block
+
+    def _write(self, bucket: Bucket, data: bytes) -> None:
+        """Write to everybody in the loop; the bucket's position says up to where they have everything then."""
+        if not bucket.members:
+            return
+        if isinstance(bucket.members[0].line, TlsLine):
+            short = self._write_secure(bucket, data)
+        else:
+            short = self._write_plain(bucket, data)
+        for listener, sent in short:
+            if sent < 0:
+                listener.line.abort()
+            else:
+                listener.line.owe((data,), sent)
+                self.fall_behind(listener)
+
+    @staticmethod
+    def _write_plain(bucket: Bucket, data: bytes) -> list[tuple[Listener, int]]:
+        size, write = len(data), os.write
+        short: dict[int, int] = {}
+        for fd in bucket.fds:
+            try:
+                sent = write(fd, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                sent = -1
+            if sent != size:
+                short[fd] = sent
+        if not short:
+            return []
+        return [(each, short[each.line.fd]) for each in bucket.members if each.line.fd in short]
+
+    @staticmethod
+    def _write_secure(bucket: Bucket, data: bytes) -> list[tuple[Listener, int]]:
+        size = len(data)
+        short: list[tuple[Listener, int]] = []
+        for listener in bucket.members:
+            try:
+                sent = listener.line.sock.send(data)
+            except (SSLWantReadError, SSLWantWriteError):
+                sent = 0
+            except OSError:
+                sent = -1
+            if sent != size:
+                short.append((listener, sent))
+        return short
+
+    def fall_behind(self, listener: Listener) -> None:
+        """Leave a listener out of the loop until its line has written what it owes."""
+        bucket = listener.bucket
+        if bucket is not None:
+            listener.position = bucket.position
+            bucket.fall_behind(listener)
+
+    def catch_up(self, listener: Listener) -> None:
+        """Give a listener what came while it was behind, and take it back into the loop."""
+        bucket = listener.bucket
+        if bucket is None or listener not in bucket.behind:
+            return
+        if listener.position < bucket.position:
+            block = self._unsaid(0) + self._source.block(listener.position, bucket.position)
+            listener.position = bucket.position
+            listener.line.send(block)
+        if not listener.line.owed and not listener.line.closed:
+            del bucket.behind[listener]
+            bucket.put(listener)
+
+    def complete(self, step: Step) -> None:
+        """Send everybody what they lack up to the last step, due or not."""
+        self._made.clear()
+        self.step = step
+        for bucket in self._buckets:
+            if bucket.position < step:
+                self._send(bucket, step)
+
+    # What is said beside the sound.
+
+    def note(self, kind: str, frame: bytes) -> None:
+        """Have something said in front of everybody's next block; a newer word of its kind replaces it."""
+        self.number += 1
+        self._notes[kind] = (self.number, frame)
+
+    def ask(self, kind: str, frame: bytes) -> int:
+        """Have something asked that listeners answer, and return its number (``unanswered``)."""
+        self.note(kind, frame)
+        return self.number
+
+    def unanswered(self, number: int) -> list[Listener]:
+        """Return who was there when ``ask`` gave a number and has not answered it since."""
+        return [each for bucket in self._buckets for each in bucket.members if each.answered < number]
+
+    def _unsaid(self, noted: int) -> bytes:
+        said = sorted(note for note in self._notes.values() if note[0] > noted)
+        return b"".join(frame for _, frame in said)
+
+    def flush(self) -> None:
+        """Say now what no block has taken along."""
+        for bucket in self._buckets:
+            unsaid = self._unsaid(bucket.noted)
+            bucket.noted = self.number
+            if unsaid:
+                self._write(bucket, unsaid)

@@ -28,12 +28,11 @@ class Limits:
     body_s: float = 10.0
     idle_s: float = 75.0
     hold_s: float = 6.0
-    close_s: float = 5.0
+    stall_s: float = 9.0
     head_bytes: int = 16_384
     headers: int = 64
     body_bytes: int = 65_536
     pipelined: int = 16
-    backlog_bytes: int = 65_536
     send_buffer_bytes: int = 32_768
 
 

@@ -2,15 +2,19 @@
 
 from collections import deque
 
+from stentor.edge.cadence import Cadence
 from stentor.edge.connection import Connection
-from stentor.edge.fanout import Fanout
-from stentor.edge.http import CORS, NO_STORE, Limits, Response
+from stentor.edge.fanout import Fanout, Listener
+from stentor.edge.http import CORS, NO_STORE, Response
+from stentor.edge.metrics import Leave
+from stentor.edge.tally import Tally
 from stentor.media import adts, ogg
 from stentor.media.chunk import Chunk
-from stentor.media.grid import SAMPLE_RATE_HZ
+from stentor.media.grid import SAMPLE_RATE_HZ, Step
 from stentor.media.rendition import Rendition, RenditionName
 
 BURST_STEPS = 8
+_RING_STEPS = 128
 _SERIAL = 0x53544E54
 _MIME = {RenditionName.AAC: "audio/aac", RenditionName.MP3: "audio/mpeg", RenditionName.OPUS: "audio/ogg"}
 
@@ -18,13 +22,14 @@ _MIME = {RenditionName.AAC: "audio/aac", RenditionName.MP3: "audio/mpeg", Rendit
 class Progressive:
     """The progressive listeners of one rendition of a room."""
 
-    def __init__(self, rendition: Rendition, limits: Limits) -> None:
+    def __init__(self, rendition: Rendition, cadence: Cadence, tally: Tally) -> None:
         self._rendition = rendition
-        self._recent: deque[bytes] = deque(maxlen=BURST_STEPS)
+        self._cadence = cadence
+        self._ring: deque[tuple[Step, bytes]] = deque(maxlen=_RING_STEPS)
         self._preamble = ogg.headers(_SERIAL, pre_skip=0) if rendition.name is RenditionName.OPUS else b""
         self._page = self._preamble.count(b"OggS")
         self._caught_up = False
-        self.listeners = Fanout("progressive", limits.backlog_bytes, self._too_slow)
+        self.listeners = Fanout("progressive", self, cadence, tally)
 
     def head(self, title: str) -> Response:
         """Return the headers of the stream. No length: the connection's end is the stream's."""
@@ -43,19 +48,25 @@ class Progressive:
         return Response(200, headers, endless=True)
 
     def join(self, connection: Connection, title: str, date_line: bytes) -> None:
-        """Take a listener on: headers, a small burst, and then each chunk as it comes."""
-        burst = self._preamble + (b"".join(self._recent) if self._caught_up else b"")
-        connection.burst_bytes = len(burst)
-        head = self.head(title).head + date_line + b"Connection: close\r\n\r\n"
-        connection.keep(head + burst, lambda: self.listeners.discard(connection))
-        self.listeners.add(connection)
+        """Take a listener on: headers, a small burst, and then each block as it comes."""
+        bucket = self.listeners.seat()
+        first = self.head(title).head + date_line + b"Connection: close\r\n\r\n" + self._preamble
+        if self._caught_up:
+            first += self._burst(bucket.position)
+        self.listeners.add(Listener(connection, self.listeners), bucket, first)
+
+    def _burst(self, upto: Step) -> bytes:
+        return self.block(Step(upto - BURST_STEPS - self._cadence.at(self.listeners.step) + 1), upto)
 
     def take(self, chunk: Chunk) -> None:
-        """Wrap a chunk and write it to everybody."""
-        data = self._wrap(chunk)
-        self._recent.append(data)
+        """Wrap a chunk and send everybody whose turn it is their block."""
+        self._ring.append((chunk.step, self._wrap(chunk)))
         if self._caught_up:
-            self.listeners.send(data)
+            self.listeners.advance(chunk.step)
+
+    def block(self, after: Step, upto: Step) -> bytes:
+        """Return the frames or pages of all steps of (after, upto]."""
+        return b"".join(data for step, data in self._ring if after < step <= upto)
 
     def _wrap(self, chunk: Chunk) -> bytes:
         match self._rendition.name:
@@ -72,15 +83,21 @@ class Progressive:
     def ready(self) -> None:
         """Give whoever joined while the relay was catching up the burst that they wait for."""
         self._caught_up = True
-        if self._recent:
-            self.listeners.send(b"".join(self._recent))
+        if self._ring:
+            step = self._ring[-1][0]
+            self.listeners.begin(step)
+            burst = self._burst(step)
+            for listener in self.listeners:
+                listener.send(burst)
 
     def finish(self) -> None:
         """Let everybody go after the last chunk."""
-        for connection in self.listeners:
-            self.listeners.discard(connection)
-            connection.close()
+        if self._caught_up and self._ring:
+            self.listeners.complete(self._ring[-1][0])
+        self.let_go(Leave.ROOM_ENDED)
 
-    @staticmethod
-    def _too_slow(connection: Connection) -> None:
-        connection.abort()
+    def let_go(self, reason: Leave) -> None:
+        """End every listener's response here."""
+        for listener in self.listeners:
+            self.listeners.discard(listener, reason)
+            listener.line.close()

@@ -1,18 +1,25 @@
 """Push: chunks as fMP4 over WebSocket (docs/design.md, "Addresses on the audience port").
 
-Each chunk is wrapped once, as one WebSocket frame, and the same bytes are written to every listener. State goes out
-in front of the next chunk, in the same write; when no chunk comes, at the room's next tick.
+What came since a listener's last block is wrapped once for everybody who needs the same: one WebSocket frame with one
+fragment. State goes out in front of the next block, in the same write; when no chunk comes, at the room's next tick.
 """
+
+# mypy: disable-error-code="explicit-override"
+# typing.override came with Python 3.12.
 
 import json
 import random
 import struct
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from stentor.edge.cadence import Cadence, Change
 from stentor.edge.connection import Connection
-from stentor.edge.fanout import Fanout
-from stentor.edge.http import Limits, Request
+from stentor.edge.fanout import Fanout, Listener
+from stentor.edge.http import Request
+from stentor.edge.metrics import Leave
+from stentor.edge.reactor import Line
+from stentor.edge.tally import Tally
 from stentor.edge.websocket import CloseCode, FrameError, FrameReader, Opcode, accept, close_frame, frame
 from stentor.media.chunk import Chunk
 from stentor.media.fmp4 import fragment, init_segment
@@ -23,179 +30,227 @@ _HEADER = struct.Struct(">BBHIQ")
 _VERSION, _INIT, _MEDIA = 1, 1, 2
 RING_STEPS = 128
 START_STEPS = 4
+"""What a listener is given at once beyond the present block: enough to play until the next one comes."""
 _MAX_CONTROL = 32
-PING = frame(Opcode.PING, b"")
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """One chunk in the ring: ``init`` is the frame that a listener needs who starts with it."""
-
-    step: Step
-    epoch: int
-    init: bytes
-    media: bytes
+_PING = frame(Opcode.PING, b"")
 
 
 class Push:
     """The WebSocket listeners of one rendition of a room, and the ring they resume from."""
 
-    def __init__(self, rendition: Rendition, zero_ns: int, limits: Limits) -> None:
+    def __init__(self, rendition: Rendition, zero_ns: int, cadence: Cadence, tally: Tally) -> None:
         self._rendition = rendition
         self._init_mp4 = init_segment(rendition)
-        self._limits = limits
-        self._ring: deque[_Held] = deque(maxlen=RING_STEPS)
-        self._init = b""
+        self._cadence = cadence
+        self._ring: deque[Chunk] = deque(maxlen=RING_STEPS)
+        self._blocks: dict[tuple[Step, Step], bytes] = {}
         self._state = b""
-        self._state_sent = True
+        self._opening: Chunk | None = None
         self._caught_up = False
-        self._early: dict[Connection, Step | None] = {}
-        self.listeners = Fanout("push", limits.backlog_bytes, self._too_slow)
-        hello = {
+        self._early: dict[Listener, Step | None] = {}
+        self.listeners = Fanout("push", self, cadence, tally)
+        self._hello = {
             "type": "hello",
             "rendition": str(rendition.name),
             "mime": f'audio/mp4; codecs="{rendition.codec}"',
             "step_s": STEP_SAMPLES / SAMPLE_RATE_HZ,
             "zero_ms": zero_ns // 1_000_000,
-            "block_steps": 1,
         }
-        self._hello = frame(Opcode.TEXT, json.dumps(hello).encode())
+        self._welcome = b""
+        self._spread_s = 3.0
+        self._ping: int | None = None
+
+    # Listeners.
 
     def join(self, connection: Connection, request: Request, after: Step | None) -> None:
         """Take a listener on. Raises UpgradeRequired or BadRequest when the request is no handshake."""
         head = accept(request.headers)
-        burst = self._burst(after) if self._caught_up else b""
-        if not self._caught_up:
-            self._early[connection] = after
-        connection.burst_bytes = len(burst)
-        connection.keep(head + self._hello + self._state + burst, lambda: self._lost(connection), Client(connection))
-        self.listeners.add(connection)
+        listener = _Client(connection, self.listeners)
+        bucket = self.listeners.seat(fresh_only=after is not None)
+        if self._caught_up:
+            first = self._start(after, bucket.position)
+        else:
+            first, self._early[listener] = b"", after
+        self.listeners.add(listener, bucket, head + self._greeting() + first)
 
-    def _lost(self, connection: Connection) -> None:
-        self.listeners.discard(connection)
-        self._early.pop(connection, None)
+    def _greeting(self) -> bytes:
+        """Return hello and state, made once for all who join until something in them changes."""
+        if not self._welcome:
+            steps = self._cadence.at(self.listeners.step)
+            hello = self._hello | {"block_steps": steps, "retry_spread_s": self._spread_s}
+            self._welcome = frame(Opcode.TEXT, json.dumps(hello).encode()) + self._state
+        return self._welcome
 
-    def _burst(self, after: Step | None) -> bytes:
+    def set_retry_spread(self, seconds: float) -> None:
+        """Say over how many seconds listeners are to come back whose connection breaks without a word."""
+        if round(seconds, 1) != self._spread_s:
+            self._spread_s, self._welcome = round(seconds, 1), b""
+
+    def _start(self, after: Step | None, upto: Step) -> bytes:
         """Return what a listener is given at once: the newest steps, or all after the one it had."""
-        held = list(self._ring)
-        held = held[-START_STEPS:] if after is None else [entry for entry in held if entry.step > after]
-        if not held:
-            return self._init
-        frames = [held[0].init]
-        epoch = held[0].epoch
-        for entry in held:
-            if entry.epoch != epoch:
-                frames.append(entry.init)
-                epoch = entry.epoch
-            frames.append(entry.media)
-        return b"".join(frames)
+        if not self._ring:
+            return b""
+        first = self._ring[0].step - 1
+        if after is None:
+            after = Step(upto - START_STEPS - self._cadence.at(self.listeners.step) + 1)
+        return self._init_frame(Step(max(after, first))) + self.block(Step(max(after, first)), upto)
+
+    def _init_frame(self, after: Step) -> bytes:
+        """Return the initialisation of whoever begins behind a step."""
+        begins = next((chunk for chunk in self._ring if chunk.step > after), self._ring[-1])
+        return self._frame(begins, _INIT, self._init_mp4)
+
+    # Blocks.
 
     def take(self, chunk: Chunk) -> None:
-        """Wrap a chunk and write it to everybody."""
-        begins = not self._ring or self._ring[-1].epoch != chunk.epoch
-        if begins:
-            self._init = self._frame(chunk, _INIT, self._init_mp4)
-        media = self._frame(chunk, _MEDIA, fragment(self._rendition, chunk.step, chunk.first_sample, chunk.units))
-        self._ring.append(_Held(chunk.step, chunk.epoch, self._init, media))
-        if not self._caught_up or not self.listeners:
-            return
-        self.listeners.send(self._unsent_state() + (self._init + media if begins else media))
+        """Keep a chunk and send everybody whose turn it is their block."""
+        if self._caught_up and not self._ring:
+            self._opening = chunk
+        self._ring.append(chunk)
+        self._blocks.clear()
+        if self._caught_up:
+            if self._cadence.at(chunk.step) != self._cadence.at(self.listeners.step):
+                self._welcome = b""
+            self.listeners.advance(chunk.step)
 
-    def ready(self) -> None:
-        """Give whoever joined while the relay was catching up the start that they wait for."""
-        self._caught_up = True
-        early, self._early = self._early, {}
-        for connection, after in early.items():
-            burst = self._burst(after)
-            connection.burst_bytes = len(burst)
-            connection.transport.write(burst)
+    def block(self, after: Step, upto: Step) -> bytes:
+        """Return frames with all chunks of (after, upto], one frame as long as they follow one another."""
+        made = self._blocks.get((after, upto))
+        if made is None:
+            made = self._blocks[after, upto] = b"".join(self._frames(after, upto))
+        return made
 
-    def finish(self) -> None:
-        """Close everybody after the last chunk."""
-        self.close_all(CloseCode.NORMAL, "the program has ended")
+    def _frames(self, after: Step, upto: Step) -> list[bytes]:
+        frames: list[bytes] = []
+        run: list[Chunk] = []
+        previous: Chunk | None = None
+        for chunk in self._ring:
+            if after < chunk.step <= upto:
+                begins = chunk is self._opening or (previous is not None and chunk.epoch != previous.epoch)
+                if run and (begins or chunk.step != run[-1].step + 1):
+                    frames.append(self._merge(run))
+                    run = []
+                if begins:
+                    frames.append(self._frame(chunk, _INIT, self._init_mp4))
+                run.append(chunk)
+            previous = chunk
+        return [*frames, self._merge(run)] if run else frames
+
+    def _merge(self, run: Sequence[Chunk]) -> bytes:
+        last = run[-1]
+        units = [unit for chunk in run for unit in chunk.units]
+        return self._frame(last, _MEDIA, fragment(self._rendition, last.step, run[0].first_sample, units))
 
     @staticmethod
     def _frame(chunk: Chunk, kind: int, payload: bytes) -> bytes:
         head = _HEADER.pack(_VERSION, kind, chunk.discontinuity & 0xFFFF, chunk.epoch, chunk.step)
         return frame(Opcode.BINARY, head + payload)
 
+    def ready(self) -> None:
+        """Give whoever joined while the relay was catching up the start that they wait for."""
+        self._caught_up = True
+        early, self._early = self._early, {}
+        if not self._ring:
+            return
+        step = self._ring[-1].step
+        self.listeners.begin(step)
+        for listener, after in early.items():
+            if listener.bucket is not None:
+                listener.send(self._start(after, step))
+
+    def finish(self) -> None:
+        """Close everybody after the last chunk."""
+        if self._caught_up and self._ring:
+            self.listeners.complete(self._ring[-1].step)
+        self.close_all(CloseCode.NORMAL, "the program has ended", Leave.ROOM_ENDED)
+
+    # What is said beside the sound.
+
     def set_state(self, state: bytes) -> None:
         """Have a new state.json sent (JSON of the text frame)."""
-        self._state = frame(Opcode.TEXT, state)
-        self._state_sent = False
+        self._state, self._welcome = frame(Opcode.TEXT, state), b""
+        self.listeners.note("state", self._state)
 
-    def flush_state(self) -> None:
-        """Send the state now if no chunk has taken it along."""
-        if not self._state_sent:
-            self.listeners.send(self._unsent_state())
-
-    def _unsent_state(self) -> bytes:
-        if self._state_sent:
-            return b""
-        self._state_sent = True
-        return self._state
+    def announce(self, change: Change) -> None:
+        """Tell everybody how long the blocks are going to be."""
+        said = {
+            "type": "cadence",
+            "block_steps": change.block_steps,
+            "from_step": change.from_step,
+            "emergency": change.emergency,
+        }
+        self._welcome = b""
+        self.listeners.note("cadence", frame(Opcode.TEXT, json.dumps(said).encode()))
 
     def ping(self) -> None:
-        """Ask everybody whether they are there: a dead peer's buffer fills, or its address is refused."""
-        self.listeners.send(PING)
+        """Ask everybody whether they are there, with their next block."""
+        self._ping = self.listeners.ask("ping", _PING)
 
-    def _too_slow(self, connection: Connection) -> None:
-        hang_up(connection, CloseCode.TOO_SLOW, "too slow")
+    def cut_silent(self) -> None:
+        """Cut who has not answered the last ping."""
+        if self._ping is not None:
+            for listener in self.listeners.unanswered(self._ping):
+                self.listeners.cut(listener, Leave.NO_PONG)
+            self._ping = None
 
-    def close_all(self, code: CloseCode, reason: str) -> None:
+    def close_all(self, code: CloseCode, reason: str, why: Leave) -> None:
         """Close every listener."""
-        for connection in self.listeners:
-            self.listeners.discard(connection)
-            hang_up(connection, code, reason)
+        for listener in self.listeners:
+            self.listeners.discard(listener, why)
+            hang_up(listener.line, code, reason)
 
-    def drain(self, spread_s: float) -> None:
+    def drain(self) -> None:
         """Send every listener elsewhere, each after another time, so that they do not all come at once."""
-        for connection in self.listeners:
-            self.listeners.discard(connection)
-            wait = random.uniform(0.0, spread_s)  # noqa: S311 - spreads load, keeps no secret
-            hang_up(connection, CloseCode.GOING_AWAY, f"retry={wait:.1f}")
+        for listener in self.listeners:
+            self.listeners.discard(listener, Leave.SERVER_STOPS)
+            wait = random.uniform(0.0, self._spread_s)  # noqa: S311 - spreads load, keeps no secret
+            hang_up(listener.line, CloseCode.GOING_AWAY, f"retry={wait:.1f}")
 
 
-class Client:
-    """What a listener says: pings are answered, a close is returned, anything else is read and dropped."""
+class _Client(Listener):
+    """A listener by WebSocket: pings are answered, a close is returned, anything else is read and dropped."""
 
-    __slots__ = ("_connection", "_reader")
+    __slots__ = ("_reader",)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._reader = FrameReader()
+    def __init__(self, connection: Connection, fanout: Fanout) -> None:
+        self._reader: FrameReader | None = None
+        super().__init__(connection, fanout)
 
     def received(self, data: bytes) -> None:
         """Take bytes from the listener."""
-        connection = self._connection
-        if connection.transport.is_closing():
-            return
+        if self._reader is None:
+            self._reader = FrameReader()
         try:
             messages = self._reader.feed(data)
         except FrameError as error:
-            hang_up(connection, error.code, error.detail)
+            self._part(error.code, error.detail, Leave.PROTOCOL)
             return
+        if not self._reader.pending:
+            self._reader = None
         if len(messages) > _MAX_CONTROL:
-            connection.abort()
+            self.fanout.cut(self, Leave.OVER_LIMIT)
             return
         for opcode, payload in messages:
             if opcode is Opcode.CLOSE:
-                connection.transport.write(frame(Opcode.CLOSE, payload[:2]))
-                connection.close()
+                self._part(int.from_bytes(payload[:2]) if len(payload) >= 2 else CloseCode.NORMAL, "", Leave.LEFT)
                 return
-            if opcode is Opcode.PING:
-                connection.transport.write(frame(Opcode.PONG, payload))
+            if opcode is Opcode.PONG:
+                self.answered = self.fanout.number
+            elif opcode is Opcode.PING:
+                self.send(frame(Opcode.PONG, payload))
+
+    def _part(self, code: CloseCode | int, reason: str, why: Leave) -> None:
+        self.fanout.discard(self, why)
+        hang_up(self.line, code, reason)
 
 
-def hang_up(connection: Connection, code: CloseCode, reason: str) -> None:
+def hang_up(line: Line, code: CloseCode | int, reason: str) -> None:
     """Say why and close; what is still owed is sent as far as the client reads it in time."""
-    if connection.transport.is_closing():
-        return
-    connection.transport.write(close_frame(code, reason))
-    connection.close()
+    line.send(close_frame(code, reason))
+    line.close(half=True)
 
 
 def turn_away(connection: Connection, request: Request, code: CloseCode, reason: str) -> None:
     """Accept a handshake only to close it: a browser's page sees close codes, never an HTTP status."""
     connection.keep(accept(request.headers))
-    hang_up(connection, code, reason)
+    hang_up(connection.line, code, reason)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock, MonotonicNs, iso_utc
 from stentor.edge.audience import Audience
+from stentor.edge.cadence import Cadence
 from stentor.edge.http import Limits
+from stentor.edge.metrics import Leave
 from stentor.edge.playback import Playback
 from stentor.edge.progressive import Progressive
 from stentor.edge.push import Push
@@ -15,6 +17,7 @@ from stentor.edge.relay import Relay
 from stentor.edge.state_json import state_json
 from stentor.edge.websocket import CloseCode
 from stentor.errors import Conflict
+from stentor.media.grid import STEP_NS, Step
 from stentor.media.rendition import RENDITIONS, RenditionName
 from stentor.room.documents import RoomDocument, StageDocument
 from stentor.room.states import OPEN_STATES, RoomState
@@ -48,6 +51,7 @@ class Surroundings:
     limits: Limits
     staff_url: str
     spawn: Spawn
+    retry_spread_s: Callable[[], float] = lambda: 3.0
 
 
 class Room:
@@ -59,6 +63,8 @@ class Room:
         self.replay: dict[str, object] | None = None
         self.replay_wanted = False
         self.audience = audience
+        self.tally = audience.tally
+        self.cadence = Cadence()
         self.reported = False
         self._around = around
         self._programs: dict[RenditionName, Program] = {}
@@ -100,14 +106,15 @@ class Room:
 
     def _begin(self, name: RenditionName, zero_ns: int) -> Program:
         around, rendition = self._around, RENDITIONS[name]
-        progressive = Progressive(rendition, around.limits)
+        progressive = Progressive(rendition, self.cadence, self.tally)
         boxed = name is not RenditionName.MP3
         playback = Playback(rendition, zero_ns, around.limits) if boxed else None
-        push = Push(rendition, zero_ns, around.limits) if boxed else None
+        push = Push(rendition, zero_ns, self.cadence, self.tally) if boxed else None
         outputs = [output for output in (playback, push, progressive) if output is not None]
         relay = Relay(self.document.room, rendition, zero_ns, around.bus, around.clock, outputs=outputs)
         if push is not None:
             push.set_state(b'{"type":"state",' + self._with_time(self._render_fields())[1:])
+            push.set_retry_spread(around.retry_spread_s())
         around.spawn(relay.run())
         return Program(relay, progressive, playback, push)
 
@@ -201,7 +208,8 @@ class Room:
         self._changed()
         for program in self._programs.values():
             if program.push is not None:
-                program.push.flush_state()
+                program.push.set_retry_spread(self._around.retry_spread_s())
+            self._flush_if_quiet(program)
             if program.playback is not None:
                 program.playback.tick()
         if self._ending_since is not None and self._finished_at is None:
@@ -211,20 +219,46 @@ class Room:
         if self._finished_at is not None and now - self._finished_at > _KEEP_ENDED_NS:
             self._programs.clear()
 
+    def _flush_if_quiet(self, program: Program) -> None:
+        """Say what waits for a block while none come, so that pages stay true and nobody takes us for dead."""
+        if program.relay.quiet_ns > _QUIET_NS + self.block_steps * STEP_NS:
+            program.progressive.listeners.flush()
+            if program.push is not None:
+                program.push.listeners.flush()
+
     def _finish(self) -> None:
         self._finished_at = self._around.clock.monotonic_ns()
         for program in self._programs.values():
-            if program.push is not None:
-                program.push.flush_state()
             program.relay.finish()
 
     def remove(self) -> None:
         """Let everybody go: the room has been deleted or is a draft again."""
         for program in self._programs.values():
             if program.push is not None:
-                program.push.close_all(CloseCode.NO_SUCH_ROOM, "no such room")
+                program.push.close_all(CloseCode.NO_SUCH_ROOM, "no such room", Leave.ROOM_GONE)
         self._finish()
         self._programs.clear()
+
+    # Blocks.
+
+    @property
+    def step(self) -> Step:
+        """Return the newest step that went out to listeners here, 0 before the first."""
+        steps = [program.progressive.listeners.step for program in self._programs.values()]
+        return Step(max(steps, default=0))
+
+    @property
+    def block_steps(self) -> int:
+        """Return how many steps a block has now."""
+        return self.cadence.at(self.step)
+
+    def want_blocks(self, block_steps: int, *, emergency: bool = False) -> None:
+        """Move towards blocks of so many steps, and tell the listeners of push what is coming."""
+        change = self.cadence.want(block_steps, self.step, emergency=emergency)
+        if change is not None:
+            for program in self._programs.values():
+                if program.push is not None:
+                    program.push.announce(change)
 
     def ping(self) -> None:
         """Ask the listeners of push whether they are there."""
@@ -232,12 +266,18 @@ class Room:
             if program.push is not None:
                 program.push.ping()
 
-    def drain(self, spread_s: float) -> None:
+    def cut_silent(self) -> None:
+        """Cut the listeners of push who have not answered."""
+        for program in self._programs.values():
+            if program.push is not None:
+                program.push.cut_silent()
+
+    def drain(self) -> None:
         """Send the listeners to another edge."""
         for program in self._programs.values():
             program.relay.stop()
             if program.push is not None:
-                program.push.drain(spread_s)
+                program.push.drain()
             if program.playback is not None:
                 program.playback.drain()
-            program.progressive.finish()
+            program.progressive.let_go(Leave.SERVER_STOPS)

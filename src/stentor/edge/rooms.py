@@ -18,7 +18,8 @@ from stentor.room.states import RoomState
 from stentor.telemetry import logger
 
 REPORT_EVERY_NS = 2 * NS_PER_S
-PING_EVERY_NS = 20 * NS_PER_S
+PING_EVERY_NS = 60 * NS_PER_S
+PONG_WITHIN_NS = 10 * NS_PER_S
 STAGES, AUDIENCES = "live.*.stage", "live.*.audience"
 
 log = logger("edge")
@@ -40,6 +41,7 @@ class Rooms:
         self._started_ns = self._clock.wall_ns()
         self._next_report = MonotonicNs(0)
         self._next_ping = MonotonicNs(self._clock.monotonic_ns() + PING_EVERY_NS)
+        self._pongs_due: MonotonicNs | None = None
         self._asking: dict[str, MonotonicNs] = {}
         self.synced = False
 
@@ -125,8 +127,13 @@ class Rooms:
         BY_BEACON.set(sum(room.audience.by_beacon() for room in self._rooms.values()))
         if now >= self._next_ping:
             self._next_ping = MonotonicNs(now + PING_EVERY_NS)
+            self._pongs_due = MonotonicNs(now + PONG_WITHIN_NS)
             for room in self.all():
                 room.ping()
+        if self._pongs_due is not None and now >= self._pongs_due:
+            self._pongs_due = None
+            for room in self.all():
+                room.cut_silent()
         if now >= self._next_report:
             self._next_report = MonotonicNs(now + REPORT_EVERY_NS)
             await self._report()
@@ -136,7 +143,7 @@ class Rooms:
             by_transport = room.by_transport()
             some = any(by_transport.values()) or not room.audience.idle
             if some or room.reported:
-                report = room.audience.report(by_transport, 1)
+                report = room.audience.report(by_transport, room.block_steps)
                 await self._bus.publish(live_audience_subject(room.document.room), report.to_bytes())
             room.reported = some
 

@@ -11,9 +11,13 @@ from ssl import SSLContext
 
 from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
+from stentor.edge.acceptor import Acceptor
+from stentor.edge.balance import Balance, retry_spread_s
 from stentor.edge.connection import Connection
 from stentor.edge.http import Limits, Request, Response
+from stentor.edge.listening import prepare
 from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
+from stentor.edge.reactor import Line, Reactor
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Surroundings
 from stentor.edge.rooms import AUDIENCES, STAGES, Rooms
@@ -24,6 +28,7 @@ from stentor.errors import StentorError, Unavailable
 from stentor.telemetry import logger
 
 TICK_S = 1.0
+BALANCE_S = 0.2
 _METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 
 log = logger("edge")
@@ -54,22 +59,32 @@ class Edge:
     ``run`` owns every task; ``started`` is set once connections are accepted.
     """
 
-    def __init__(self, *, bus: Bus, clock: Clock, settings: EdgeSettings, replay: ReplayDesk | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        clock: Clock,
+        settings: EdgeSettings,
+        replay: ReplayDesk | None = None,
+        balance: Balance | None = None,
+    ) -> None:
         self.limits = settings.limits
         self.draining = False
-        self.connections: set[Connection] = set()
         self.timed: set[Connection] = set()
         self.started = asyncio.Event()
         self._bus = bus
         self._clock = clock
+        self._balance = balance or Balance()
         self._settings = settings
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
-        around = Surroundings(bus, clock, settings.limits, settings.staff_url, self.spawn)
+        around = Surroundings(bus, clock, settings.limits, settings.staff_url, self.spawn, self.retry_spread_s)
         self.rooms = Rooms(settings.name, around, replay)
         files = StaticFiles(settings.pages, settings.staff_url)
         self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
         self._routes.date_line = self.date_line
+        self._reactor: Reactor | None = None
+        self._acceptor: Acceptor | None = None
         self._date_s = -1
         self._date = b""
 
@@ -87,24 +102,23 @@ class Edge:
                 tasks.create_task(self.rooms.watch_rooms()),
                 tasks.create_task(self.rooms.watch_stages()),
                 tasks.create_task(self._tick()),
+                tasks.create_task(self._keep_balance()),
             ]
             async with (
                 self._bus.subscribe(STAGES, self.rooms.take_stage),
                 self._bus.subscribe(AUDIENCES, self.rooms.take_report),
             ):
-                server = await loop.create_server(
-                    lambda: Connection(self),
-                    sock=listening,
-                    ssl=tls,
-                    backlog=4_096,
-                    ssl_handshake_timeout=self.limits.head_s if tls else None,
-                    ssl_shutdown_timeout=self.limits.close_s if tls else None,
-                )
+                prepare(listening, self.limits)
+                self._reactor = reactor = Reactor(loop, self._clock, self.limits.stall_s)
+                self._acceptor = acceptor = Acceptor(listening, reactor, self._balance, self._welcome, tls)
                 self.started.set()
                 log.info("edge_started", name=self._settings.name, address=str(listening.getsockname()))
                 await self._stopping.wait()
-                server.close()
-                await self._drain()
+                acceptor.pause()
+                self._balance.leave()
+                listening.close()
+                await self._drain(reactor)
+                reactor.close()
             for task in forever:
                 task.cancel()
         self._tasks = None
@@ -115,17 +129,35 @@ class Edge:
         self.draining = self._routes.draining = True
         self._stopping.set()
 
-    async def _drain(self) -> None:
+    def _welcome(self, line: Line, address: str) -> None:
+        line.open(Connection(self, line, address))
+
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return self._reactor.open_lines if self._reactor is not None else 0
+
+    @property
+    def waiting(self) -> int:
+        """Return on how many connections a request is under way."""
+        lines = self._reactor.all() if self._reactor is not None else []
+        return sum(isinstance(line.owner, Connection) and line.owner.busy for line in lines)
+
+    def retry_spread_s(self) -> float:
+        """Return over how many seconds this edge's listeners are to come back if it goes."""
+        return max(self._settings.retry_spread_s, retry_spread_s(self.connections))
+
+    async def _drain(self, reactor: Reactor) -> None:
         for room in self.rooms.all():
-            room.drain(self._settings.retry_spread_s)
-        for connection in tuple(self.connections):
-            if not connection.busy:
-                connection.close()
+            room.drain()
+        for line in reactor.all():
+            if isinstance(line.owner, Connection) and not line.owner.busy:
+                line.close()
         deadline = self.now() + int(self._settings.drain_s * NS_PER_S)
-        while self.connections and self.now() < deadline:
+        while reactor.open_lines and self.now() < deadline:
             await self._clock.sleep(0.05)
-        for connection in tuple(self.connections):
-            connection.abort()
+        for line in reactor.all():
+            line.abort()
 
     async def _tick(self) -> None:
         """Look at every deadline and every room once a second."""
@@ -135,8 +167,18 @@ class Edge:
             for connection in [each for each in self.timed if each.deadline <= now]:
                 connection.no_deadline()
                 connection.on_deadline()
-            CONNECTIONS.set(len(self.connections))
+            if self._reactor is not None:
+                self._reactor.look_at_stalled()
+            CONNECTIONS.set(self.connections)
             await self.rooms.tick()
+
+    async def _keep_balance(self) -> None:
+        """Tell the other edges of this machine how many are here, and accept when it is our turn."""
+        while True:
+            await self._clock.sleep(BALANCE_S)
+            if self._acceptor is not None and not self.draining:
+                self._balance.note(self.connections, self.now())
+                self._acceptor.resume()
 
     # What connections ask (connection.Host).
 

@@ -112,6 +112,11 @@ class FrameReader:
         self._kind: Opcode | None = None
         self._message = b""
 
+    @property
+    def pending(self) -> bool:
+        """Tell whether a message has begun that is not complete."""
+        return self._at < len(self._buffer) or self._kind is not None
+
     def feed(self, data: bytes) -> list[tuple[Opcode, bytes]]:
         """Take the next bytes and return the messages that are complete with them."""
         self._buffer = self._buffer[self._at :] + data

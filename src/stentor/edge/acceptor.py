@@ -1,0 +1,81 @@
+"""The listening socket of an edge, which it may share with others."""
+
+import errno
+import select
+import socket
+import ssl
+from collections.abc import Callable
+
+from stentor.edge.balance import Balance
+from stentor.edge.metrics import EXHAUSTED
+from stentor.edge.reactor import Line, Reactor
+from stentor.edge.tls_line import TlsLine
+
+_ACCEPTS_A_PASS = 64
+
+
+class Acceptor:
+    """Takes clients from a listening socket that several edges may share (EPOLLEXCLUSIVE: one of them wakes)."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        reactor: Reactor,
+        balance: Balance,
+        welcome: Callable[[Line, str], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """``listening`` listens and does not block; ``welcome`` is told each client's line and address."""
+        self._listening = listening
+        self._reactor = reactor
+        self._balance = balance
+        self._welcome = welcome
+        self._tls = tls
+        self._accepting = False
+        self.resume()
+
+    def resume(self) -> None:
+        """Accept if that is allowed now; call once in a while."""
+        if not self._accepting and self._balance.may_accept():
+            self._accepting = True
+            self._reactor.watch(self._listening.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE, self)
+
+    def pause(self) -> None:
+        """Leave new clients to the others, or in the queue."""
+        if self._accepting:
+            self._accepting = False
+            self._reactor.forget(self._listening.fileno())
+
+    def ready(self, _events: int) -> None:
+        """Accept some; the rest of the queue wakes us, or another edge, again."""
+        self._accept()
+        self._balance.note(self._reactor.open_lines, self._reactor.now())
+        if not self._balance.may_accept():
+            self.pause()
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_A_PASS):
+            try:
+                sock, peer = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    # Nothing to give: those in the queue wait for another edge, or until somebody has left.
+                    EXHAUSTED.inc()
+                    self.pause()
+                return
+            sock.settimeout(0)
+            line = self._line(sock)
+            if line is not None:
+                self._welcome(line, str(peer[0]) if isinstance(peer, tuple) else "")
+
+    def _line(self, sock: socket.socket) -> Line | None:
+        if self._tls is None:
+            return Line(sock, self._reactor)
+        try:
+            secure = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError):  # It has gone already.
+            sock.close()
+            return None
+        return TlsLine(secure, self._reactor)
