@@ -7,6 +7,7 @@ import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -64,6 +65,21 @@ def percentile(values: list[float], share: float) -> float:
     """Return the smallest value that at least ``share`` (0 to 1) of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, -(-int(share * 10_000) * len(ordered) // 10_000) - 1))]
+
+
+def rounded(value: float) -> float:
+    """Return a value with three significant digits, or all of them where it has more before the point."""
+    return float(f"{value:.3g}") if abs(value) < 1000 else float(round(value))
+
+
+def middle(rounds: list[float]) -> float:
+    """Return the median of some rounds, rounded."""
+    return rounded(median(rounds))
+
+
+def shown(rounds: list[float]) -> str:
+    """Return the median of some rounds with the least and the most of them, as text."""
+    return f"{middle(rounds):,g} ({rounded(min(rounds)):,g} to {rounded(max(rounds)):,g})"
 
 
 def report(
