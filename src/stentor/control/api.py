@@ -8,6 +8,7 @@ from stentor.bus.port import Bus
 from stentor.clock import Clock
 from stentor.control import (
     announcement,
+    audience,
     delivery,
     docs,
     events,
@@ -57,7 +58,7 @@ def app_over(rules: Rules) -> FastAPI:
     )
     app.state.rules = rules
     problems.install(app)
-    for resource in (session, rooms, states, links, people, announcement, delivery, events):
+    for resource in (session, rooms, states, links, people, announcement, delivery, audience, events):
         app.include_router(resource.router, prefix="/api/v1")
     for page in (whip, docs, pages):
         app.include_router(page.router)

@@ -22,9 +22,9 @@ router = APIRouter(tags=["events"], prefix="/rooms/{room}")
 async def events(room: RoomPath, rules: Using, who: Who) -> StreamingResponse:
     """Stream what happens. First everything as it is, then each change; a comment every 10 s.
 
-    `room` (the room), `stage` (who is on stage and what the program is), `audience` (`listeners`), `link` (a link,
-    for those who may see links), `session` (`replaced`: this page no longer counts, and the stream ends).
-    A page that does not read is cut: connect again.
+    `room` (the room), `stage` (who is on stage and what the program is), `audience` (as `GET …/audience` shows it, at
+    most once a second), `link` (a link, for those who may see links), `session` (`replaced`: this page no longer
+    counts, and the stream ends). A page that does not read is cut: connect again.
     """
     who.require(room, Action.WATCH)
     await rules.rooms.get(room)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from stentor.backlog import Backlog, WhenFull
 from stentor.bus.port import Core, live_audience_subject, live_stage_subject
 from stentor.clock import NS_PER_S, Clock
+from stentor.control.crowd import Crowd
 from stentor.room.documents import AudienceReport, Role, StageDocument
 from stentor.room.stage import Action, allowed
 from stentor.store.catalogue import Link
@@ -22,7 +23,6 @@ from stentor.telemetry import logger
 _BACKLOG_EVENTS = 128
 _BACKLOG_BYTES = 512 * 1024
 _COMMENT_S = 10
-_FORGET_REPORT_NS = 7 * NS_PER_S
 _FORGET_STAGE_NS = 30 * NS_PER_S
 
 STREAMS = Gauge("stentor_control_event_streams_count", "Pages of the staff that follow a room's events")
@@ -66,8 +66,8 @@ class Hub:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._stages: dict[str, tuple[int, StageDocument]] = {}
-        self._reports: dict[str, dict[str, tuple[int, int]]] = {}
-        self._listeners: dict[str, int] = {}
+        self.crowd = Crowd(clock)
+        self._told: dict[str, str] = {}
         self._followers: dict[str, set[Follower]] = {}
         self._closed = False
 
@@ -76,11 +76,6 @@ class Hub:
         held = self._stages.get(room)
         return held[1] if held else None
 
-    def listeners(self, room: str) -> int:
-        """Return how many listen to a room, over all edges that reported within 7 s."""
-        newest = self._clock.monotonic_ns() - _FORGET_REPORT_NS
-        return sum(count for at, count in self._reports.get(room, {}).values() if at >= newest)
-
     def follow(self, follower: Follower) -> None:
         """Begin to tell a page, with the stage and the audience as they are."""
         self._followers.setdefault(follower.room, set()).add(follower)
@@ -88,7 +83,9 @@ class Hub:
         stage = self.stage(follower.room)
         if stage is not None:
             follower.tell(event("stage", stage.model_dump_json()))
-        follower.tell(event("audience", json.dumps({"listeners": self.listeners(follower.room)})))
+        audience = self.crowd.shown(follower.room).model_dump_json()
+        self._told.setdefault(follower.room, audience)
+        follower.tell(event("audience", audience))
         if self._closed:
             follower.backlog.close()
 
@@ -142,6 +139,7 @@ class Hub:
                 await self._clock.sleep(1)
                 seconds += 1
                 self._forget()
+                self._tell_audiences()
                 if seconds % _COMMENT_S == 0:
                     for followers in self._followers.values():
                         for follower in followers:
@@ -167,24 +165,20 @@ class Hub:
         except ValidationError as error:
             log.warning("audience_garbled", room=room, errors=error.error_count())
             return
-        self._reports.setdefault(room, {})[report.edge] = (self._clock.monotonic_ns(), report.listeners)
-        self._count(room)
+        self.crowd.take(room, report)
 
-    def _count(self, room: str) -> None:
-        count = self.listeners(room)
-        if self._listeners.get(room) != count:
-            self._listeners[room] = count
-            self.tell_room(room, "audience", json.dumps({"listeners": count}))
+    def _tell_audiences(self) -> None:
+        """Tell each room's pages who listens, if that has changed, at most once a second."""
+        self.crowd.tick()
+        self._told = {room: told for room, told in self._told.items() if room in self._followers}
+        for room in self._followers:
+            said = self.crowd.shown(room).model_dump_json()
+            if self._told.get(room) != said:
+                self._told[room] = said
+                self.tell_room(room, "audience", said)
 
     def _forget(self) -> None:
-        """Forget reports and stages that are too old to be true."""
+        """Forget stages that are too old to be true."""
         now = self._clock.monotonic_ns()
-        for room, reports in list(self._reports.items()):
-            for edge in [edge for edge, (at, _) in reports.items() if at < now - _FORGET_REPORT_NS]:
-                del reports[edge]
-            self._count(room)
-            if not reports:
-                del self._reports[room]
-                self._listeners.pop(room, None)
         for room in [room for room, (at, _) in self._stages.items() if at < now - _FORGET_STAGE_NS]:
             del self._stages[room]

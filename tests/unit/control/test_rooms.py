@@ -4,11 +4,10 @@ import asyncio
 import json
 from typing import Any
 
-from stentor.bus.port import live_audience_subject
 from stentor.clock import NS_PER_S
 from stentor.control.server import PUBLISHED_SUBJECT
 from stentor.media.grid import SEGMENT_NS
-from stentor.room.documents import AudienceReport, Role, StagePerson
+from stentor.room.documents import Role, StagePerson
 from tests.fakes.clock import START_NS, VirtualClock, settle
 from tests.fakes.staff import Desk, running_origin
 
@@ -352,20 +351,6 @@ async def test_what_the_bus_forgot_is_said_again(desk: Desk, clock: VirtualClock
     desk.bus.back()
     await desk.bus.delete("rooms", "demo")
     await _until_said(desk, clock, "lobby")
-
-
-async def test_audience_is_counted_once_and_forgotten(desk: Desk, clock: VirtualClock) -> None:
-    hub = desk.control.rules.parts.hub
-    for edge, listeners in (("a", 5), ("b", 7), ("a", 6)):
-        report = AudienceReport(edge=edge, listeners=listeners)
-        await desk.bus.publish(live_audience_subject("demo"), report.to_bytes())
-    assert hub.listeners("demo") == 13
-    await clock.advance(5)
-    await desk.bus.publish(live_audience_subject("demo"), AudienceReport(edge="b", listeners=8).to_bytes())
-    await clock.advance(3)
-    assert hub.listeners("demo") == 8
-    await desk.bus.publish(live_audience_subject("demo"), b"garbled")
-    assert hub.listeners("demo") == 8
 
 
 async def test_stage_of_an_older_epoch_is_dropped_and_an_old_one_forgotten(desk: Desk, clock: VirtualClock) -> None:
