@@ -205,7 +205,7 @@ async def test_one_who_does_not_read_is_cut_and_the_others_are_not() -> None:
                 assert push is not None
                 await room.until(lambda: len(push.listeners) == 2, "both listen")
                 await room.until(lambda: len(push.listeners) == 1, "the slow one is cut", 40)
-                heard = await next_media(good)
-                assert heard[3] > before[3]
+                while (await next_media(good))[3] <= before[3]:
+                    pass
                 assert room.edge.rooms.get("demo").tally.cuts == {"push": {"too-slow": 1}}
                 await room.until(lambda: room.edge.connections == 1, "its connection is gone")

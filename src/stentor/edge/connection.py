@@ -72,6 +72,7 @@ class Connection:
         "_parser",
         "_pending",
         "_raw_bytes",
+        "accepted_at",
         "address",
         "busy",
         "closed",
@@ -87,6 +88,7 @@ class Connection:
         self._host = host
         self.line = line
         self.address = address
+        self.accepted_at = host.now()
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._head = RequestHead(host.limits)
         self._body: list[bytes] = []
@@ -248,6 +250,7 @@ class Connection:
         tail = b"Connection: keep-alive\r\n\r\n" if keep_alive else b"Connection: close\r\n\r\n"
         head = response.head + self._host.date_line() + tail
         if response.stream is not None and request.method != "HEAD":
+            self.line.widen()
             self.line.send(head)
             self._can_write = asyncio.Event()
             self._host.spawn(self._pump(response, keep_alive=keep_alive))
@@ -297,6 +300,10 @@ class Connection:
         self.current, self._parser = None, None
         self.no_deadline()
         self.send(head)
+
+    def age_s(self) -> float:
+        """Return how long ago the client was accepted, in seconds."""
+        return (self._host.now() - self.accepted_at) / NS_PER_S
 
     def send(self, data: bytes) -> None:
         """Write to a connection that is kept."""

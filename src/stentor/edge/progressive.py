@@ -25,6 +25,7 @@ class Progressive:
     def __init__(self, rendition: Rendition, cadence: Cadence, tally: Tally) -> None:
         self._rendition = rendition
         self._cadence = cadence
+        self._tally = tally
         self._ring: deque[tuple[Step, bytes]] = deque(maxlen=_RING_STEPS)
         self._preamble = ogg.headers(_SERIAL, pre_skip=0) if rendition.name is RenditionName.OPUS else b""
         self._page = self._preamble.count(b"OggS")
@@ -54,6 +55,8 @@ class Progressive:
         if self._caught_up:
             first += self._burst(bucket.position)
         self.listeners.add(Listener(connection, self.listeners), bucket, first)
+        if self._caught_up and self._ring:
+            self._tally.first_sound("progressive", connection.age_s())
 
     def _burst(self, upto: Step) -> bytes:
         return self.block(Step(upto - BURST_STEPS - self._cadence.at(self.listeners.step) + 1), upto)

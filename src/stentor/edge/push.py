@@ -42,12 +42,13 @@ class Push:
         self._rendition = rendition
         self._init_mp4 = init_segment(rendition)
         self._cadence = cadence
+        self._tally = tally
         self._ring: deque[Chunk] = deque(maxlen=RING_STEPS)
         self._blocks: dict[tuple[Step, Step], bytes] = {}
         self._state = b""
         self._opening: Chunk | None = None
         self._caught_up = False
-        self._early: dict[Listener, Step | None] = {}
+        self._early: dict[Listener, tuple[Step | None, Connection]] = {}
         self.listeners = Fanout("push", self, cadence, tally)
         self._hello = {
             "type": "hello",
@@ -67,11 +68,12 @@ class Push:
         head = accept(request.headers)
         listener = _Client(connection, self.listeners)
         bucket = self.listeners.seat(fresh_only=after is not None)
-        if self._caught_up:
-            first = self._start(after, bucket.position)
-        else:
-            first, self._early[listener] = b"", after
-        self.listeners.add(listener, bucket, head + self._greeting() + first)
+        start = self._start(after, bucket.position) if self._caught_up else b""
+        self.listeners.add(listener, bucket, head + self._greeting() + start)
+        if not self._caught_up:
+            self._early[listener] = (after, connection)
+        elif start:
+            self._tally.first_sound("push", connection.age_s())
 
     def _greeting(self) -> bytes:
         """Return hello and state, made once for all who join until something in them changes."""
@@ -154,9 +156,10 @@ class Push:
             return
         step = self._ring[-1].step
         self.listeners.begin(step)
-        for listener, after in early.items():
+        for listener, (after, connection) in early.items():
             if listener.bucket is not None:
                 listener.send(self._start(after, step))
+                self._tally.first_sound("push", connection.age_s())
 
     def finish(self) -> None:
         """Close everybody after the last chunk."""

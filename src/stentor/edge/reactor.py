@@ -18,6 +18,7 @@ _GONE = select.EPOLLHUP | select.EPOLLERR
 _EVENTS_A_PASS = 256
 RECEIVE_BYTES = 16_384
 _PIECES_A_WRITE = 64
+_DOWNLOAD_BYTES = 524_288
 _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 """struct linger {on, 0 s}: closing drops what the kernel still holds for a client that does not read."""
 
@@ -233,6 +234,10 @@ class Line:
             if self._writing:
                 self._writing = False
                 self._reactor.change(self.fd, READ)
+
+    def widen(self) -> None:
+        """Let the kernel hold more for a client that downloads: what bounds a listener slows a long line down."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _DOWNLOAD_BYTES)
 
     def close(self, *, half: bool = False) -> None:
         """Close once everything owed is written.

@@ -26,6 +26,9 @@ class Wire:
     def send(self, *pieces: bytes) -> None:
         self.written += b"".join(pieces)
 
+    def widen(self) -> None:
+        pass
+
     def close(self, *, half: bool = False) -> None:
         self.closed = True
 
