@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
@@ -61,10 +62,11 @@ def unwrap(fragment: bytes) -> tuple[int, tuple[bytes, ...]]:
 
 @dataclass
 class PushListener:
-    """What came over the push so far, and the sound of it."""
+    """What came over the push so far, and the sound of it; ``said`` is what text frames told beside the state."""
 
     blocks: list[Block] = field(default_factory=list)
     states: list[dict[str, object]] = field(default_factory=list)
+    said: list[dict[str, object]] = field(default_factory=list)
     closed: int | None = None
     on_sound: Callable[[NDArray[np.float32], float], None] | None = None
     _decoder: OpusDecoder = field(default_factory=OpusDecoder)
@@ -75,6 +77,8 @@ class PushListener:
             said = json.loads(message)
             if said["type"] == "state":
                 self.states.append(said)
+            else:
+                self.said.append(said)
         else:
             _version, kind, discontinuity, epoch, step = _HEADER.unpack_from(message)
             if kind == 2:
@@ -107,6 +111,7 @@ async def push_listener(
     *,
     on_sound: Callable[[NDArray[np.float32], float], None] | None = None,
     query: str = "",
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[PushListener]:
     """Listen by push inside the context."""
     url = audience_url.replace("http", "ws", 1) + f"/r/{room}/push?rendition=opus{query}"
@@ -120,7 +125,10 @@ async def push_listener(
             listener.closed = connection.close_code
             listener._changed.set()
 
-    async with websockets.connect(url, compression=None, max_queue=None) as connection, asyncio.TaskGroup() as group:
+    async with (
+        websockets.connect(url, ssl=tls, compression=None, max_queue=None) as connection,
+        asyncio.TaskGroup() as group,
+    ):
         task = group.create_task(receive(connection))
         yield listener
         task.cancel()

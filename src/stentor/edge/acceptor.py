@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 
 from stentor.edge.balance import Balance
+from stentor.edge.load import accept_queue
 from stentor.edge.metrics import EXHAUSTED
 from stentor.edge.reactor import Line, Reactor
 from stentor.edge.tls_line import TlsLine
@@ -35,16 +36,26 @@ class Acceptor:
         self.resume()
 
     def resume(self) -> None:
-        """Accept if that is allowed now; call once in a while."""
+        """Accept if that is allowed now; call once in a while.
+
+        It looks into the queue itself: of an arrival the kernel wakes one edge alone, and if that one pauses before
+        it has come to it, nobody else is told.
+        """
         if not self._accepting and self._balance.may_accept():
             self._accepting = True
             self._reactor.watch(self._listening.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE, self)
+        elif self._accepting:
+            self.ready(select.EPOLLIN)
 
     def pause(self) -> None:
         """Leave new clients to the others, or in the queue."""
         if self._accepting:
             self._accepting = False
             self._reactor.forget(self._listening.fileno())
+
+    def queued(self) -> int:
+        """Return how many clients wait to be accepted here; those left to other edges are not ours to count."""
+        return accept_queue(self._listening) if self._accepting else 0
 
     def ready(self, _events: int) -> None:
         """Accept some; the rest of the queue wakes us, or another edge, again."""

@@ -9,6 +9,8 @@ from statistics import median
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.headroom import STEP_S, Sample
 from stentor.edge.metrics import BEHIND, LOOP_LAG, PASS
+from stentor.edge.relay import Output
+from stentor.media.chunk import Chunk
 
 _BEAT_S = 0.07
 """No divisor of a step, so that the beats fall on all its parts in turn."""
@@ -41,6 +43,10 @@ class EdgeLoad:
         """Note how long it took to send an output's blocks of one step."""
         self._passes_ns.setdefault(output, []).append(took_ns)
 
+    def timed(self, output: Output) -> Output:
+        """Return an output whose passes are noted."""
+        return _Timed(output, self, self._clock)
+
     def sample(self, *, connections: int, behind: int, block_steps: int, accept_queue: int = 0) -> Sample:
         """Return what happened since the last sample; ``behind`` of the ``connections`` have bytes to read."""
         now, cpu_s = self._clock.monotonic_ns(), _cpu_s()
@@ -63,6 +69,23 @@ class EdgeLoad:
         PASS.set(pass_s)
         BEHIND.set(behind)
         return made
+
+
+class _Timed:
+    """An output and how long it takes to send each chunk."""
+
+    def __init__(self, output: Output, load: EdgeLoad, clock: Clock) -> None:
+        self._load = load
+        self._clock = clock
+        self._take = output.take
+        self.ready = output.ready
+        self.finish = output.finish
+
+    def take(self, chunk: Chunk) -> None:
+        """Pass a chunk on."""
+        before = self._clock.monotonic_ns()
+        self._take(chunk)
+        self._load.note_pass(self, self._clock.monotonic_ns() - before)
 
 
 def _cpu_s() -> float:

@@ -13,7 +13,7 @@ from stentor.edge.metrics import Leave
 from stentor.edge.playback import Playback
 from stentor.edge.progressive import Progressive
 from stentor.edge.push import Push
-from stentor.edge.relay import Relay
+from stentor.edge.relay import Output, Relay
 from stentor.edge.state_json import state_json
 from stentor.edge.websocket import CloseCode
 from stentor.errors import Conflict
@@ -51,6 +51,7 @@ class Surroundings:
     limits: Limits
     staff_url: str
     spawn: Spawn
+    timed: Callable[[Output], Output]
     retry_spread_s: Callable[[], float] = lambda: 3.0
 
 
@@ -110,7 +111,7 @@ class Room:
         boxed = name is not RenditionName.MP3
         playback = Playback(rendition, zero_ns, around.limits) if boxed else None
         push = Push(rendition, zero_ns, self.cadence, self.tally) if boxed else None
-        outputs = [output for output in (playback, push, progressive) if output is not None]
+        outputs = [around.timed(output) for output in (playback, push, progressive) if output is not None]
         relay = Relay(self.document.room, rendition, zero_ns, around.bus, around.clock, outputs=outputs)
         if push is not None:
             push.set_state(b'{"type":"state",' + self._with_time(self._render_fields())[1:])
@@ -167,7 +168,7 @@ class Room:
             people = tuple(person.model_copy(update={"speaking": False}) for person in stage.people)
             stage = stage.model_copy(update={"on_air": False, "people": people})
         audience = {"listeners": self.listeners(), "by_beacon": self.audience.by_beacon()}
-        fields = state_json(self.document, stage, audience, self._around.staff_url, self.replay)
+        fields = state_json(self.document, stage, audience, self.block_steps, self._around.staff_url, self.replay)
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     def _with_time(self, fields: str) -> bytes:
@@ -194,6 +195,11 @@ class Room:
             "progressive": sum(len(program.progressive.listeners) for program in programs),
             "hls": self.audience.players(),
         }
+
+    def sent_to(self) -> int:
+        """Return how many listen at this edge whom blocks are sent to, unasked."""
+        here = self.by_transport()
+        return here["push"] + here["progressive"]
 
     def listeners(self) -> int:
         """Return how many listen at all edges."""

@@ -15,6 +15,7 @@ from stentor.edge.acceptor import Acceptor
 from stentor.edge.balance import Balance, retry_spread_s
 from stentor.edge.connection import Connection
 from stentor.edge.http import Limits, Request, Response
+from stentor.edge.delivery import Delivery
 from stentor.edge.listening import prepare
 from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
 from stentor.edge.reactor import Line, Reactor
@@ -78,7 +79,10 @@ class Edge:
         self._settings = settings
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
-        around = Surroundings(bus, clock, settings.limits, settings.staff_url, self.spawn, self.retry_spread_s)
+        self._delivery = Delivery(clock)
+        around = Surroundings(
+            bus, clock, settings.limits, settings.staff_url, self.spawn, self._delivery.load.timed, self.retry_spread_s
+        )
         self.rooms = Rooms(settings.name, around, replay)
         files = StaticFiles(settings.pages, settings.staff_url)
         self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
@@ -107,6 +111,7 @@ class Edge:
             async with (
                 self._bus.subscribe(STAGES, self.rooms.take_stage),
                 self._bus.subscribe(AUDIENCES, self.rooms.take_report),
+                tasks.create_task(self._delivery.load.beat()),
             ):
                 prepare(listening, self.limits)
                 self._reactor = reactor = Reactor(loop, self._clock, self.limits.stall_s)
@@ -176,6 +181,12 @@ class Edge:
         """Tell the other edges of this machine how many are here, and accept when it is our turn."""
         while True:
             await self._clock.sleep(BALANCE_S)
+                self._delivery.tick(
+                    self.rooms.all(),
+                    connections=self.connections,
+                    behind=len(self._reactor.behind),
+                    accept_queue=self._acceptor.queued() if self._acceptor is not None else 0,
+                )
             if self._acceptor is not None and not self.draining:
                 self._balance.note(self.connections, self.now())
                 self._acceptor.resume()

@@ -1,6 +1,7 @@
 """state.json: what the page shows, merged from control's document, the origin's and the edges' counts."""
 
 from stentor.clock import UnixNs, iso_utc
+from stentor.media.grid import SAMPLE_RATE_HZ, STEP_SAMPLES
 from stentor.room.documents import RoomDocument, StageDocument, StagePerson
 from stentor.room.states import OPEN_STATES, RoomState
 
@@ -9,6 +10,7 @@ def state_json(
     room: RoomDocument,
     stage: StageDocument | None,
     audience: dict[str, int],
+    block_steps: int,
     staff_url: str,
     replay: dict[str, object] | None,
 ) -> dict[str, object]:
@@ -28,6 +30,7 @@ def state_json(
         "ended_at": _iso(room.ended_ns),
         "people": [_person(person) for person in heard.people if person.connected] if heard else [],
         "audience": audience,
+        "delivery": {"block_steps": block_steps, "block_s": block_steps * STEP_SAMPLES / SAMPLE_RATE_HZ},
         "announcement": _announcement(room),
         "recorded": room.recorded,
         "key_fingerprint": room.key_fingerprint,

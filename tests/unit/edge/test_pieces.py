@@ -141,13 +141,14 @@ STAGE = StageDocument(
 
 
 def test_state_json_has_the_fields_of_the_design() -> None:
-    state = state_json(ROOM, STAGE, {"listeners": 12, "by_beacon": 3}, "https://staff.example", None)
+    state = state_json(ROOM, STAGE, {"listeners": 12, "by_beacon": 3}, 4, "https://staff.example", None)
     assert set(state) | {"server_time"} == {
         "room", "title", "description", "language", "state", "on_air", "epoch", "planned_start", "time_zone",
         "started_at", "ended_at", "server_time", "people", "audience", "announcement", "recorded", "key_fingerprint",
-        "staff_url", "streams", "replay",
+        "staff_url", "streams", "replay", "delivery",
     }  # fmt: skip
     assert (state["state"], state["on_air"], state["epoch"]) == ("live", True, 3)
+    assert state["delivery"] == {"block_steps": 4, "block_s": 0.96}
     assert state["started_at"] == "2027-01-15T08:00:00.000Z"
     assert state["people"] == [
         {"person": "a", "name": "Amal", "role": "host", "speaking": True, "muted": False},
@@ -158,6 +159,6 @@ def test_state_json_has_the_fields_of_the_design() -> None:
 
 @pytest.mark.parametrize("state", [RoomState.SCHEDULED, RoomState.ENDED, RoomState.PUBLISHED])
 def test_nobody_is_on_stage_in_a_room_that_is_not_open(state: RoomState) -> None:
-    said = state_json(ROOM.model_copy(update={"state": state}), STAGE, {}, "", {"hls": "x"})
+    said = state_json(ROOM.model_copy(update={"state": state}), STAGE, {}, 1, "", {"hls": "x"})
     assert (said["on_air"], said["people"]) == (False, [])
     assert said["replay"] == ({"hls": "x"} if state is not RoomState.SCHEDULED else None)

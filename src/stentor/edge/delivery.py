@@ -1,0 +1,46 @@
+"""Every room's blocks: the edge's headroom and the operator's word brought together, once a second."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from stentor.clock import Clock
+from stentor.edge.headroom import Headroom, Shedding, with_word
+from stentor.edge.load import EdgeLoad
+from stentor.edge.metrics import BLOCK_STEPS, EMERGENCIES
+from stentor.edge.room import Room
+from stentor.telemetry import logger
+
+log = logger("edge")
+
+
+class Delivery:
+    """Decides; ``Room.want_blocks`` brings it about. ``load`` is where outputs note their passes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.load = EdgeLoad(clock)
+        self._headroom = Headroom()
+        self._shedding = Shedding()
+        self._wished = 1
+
+    def tick(self, rooms: Sequence[Room], *, connections: int, behind: int, accept_queue: int) -> None:
+        """Look at the last second and have each room's blocks follow."""
+        here = {room.document.room: room for room in rooms}
+        sizes = {name: room.block_steps for name, room in here.items()}
+        sample = self.load.sample(
+            connections=connections,
+            behind=behind,
+            block_steps=self._shedding.in_force(sizes),
+            accept_queue=accept_queue,
+        )
+        wish = self._headroom.note(sample)
+        if wish.block_steps != self._wished or wish.emergency:
+            self._wished = wish.block_steps
+            log.info("blocks_wished", block_steps=wish.block_steps, emergency=wish.emergency, because=asdict(sample))
+        if wish.emergency:
+            EMERGENCIES.inc()
+        listeners = {name: room.sent_to() for name, room in here.items()}
+        for name, each in self._shedding.share_out(wish, listeners).items():
+            wanted = with_word(each, here[name].document.block_steps)
+            here[name].want_blocks(wanted.block_steps, emergency=wanted.emergency)
+        BLOCK_STEPS.labels("wished").set(wish.block_steps)
+        BLOCK_STEPS.labels("largest").set(max(sizes.values(), default=1))
