@@ -26,6 +26,7 @@ from tests.fakes.installation import descendants, free_ports
 
 Feed = Literal["opus", "mp3"]
 
+_VCL = Path(__file__).parent.parent / "deploy" / "varnish.vcl"
 MOUNT = "/stream"
 FILE_BYTES = 2048
 _PASSWORD = "bench"
@@ -333,13 +334,16 @@ async def nginx(core: int, *, nchan: bool = False, upstream: str = "") -> AsyncI
 
 
 @asynccontextmanager
-async def varnish(core: int, *, upstream: str, vcl: str | None = None) -> AsyncIterator[Peer]:
-    """Run Varnish in front of ``host:port``, with ``vcl`` or else its defaults."""
+async def varnish(core: int, *, upstream: str) -> AsyncIterator[Peer]:
+    """Run Varnish with deploy/varnish.vcl in front of ``host:port``."""
     host, port = upstream.rsplit(":", 1)
-    plain = f'vcl 4.1;\nbackend edge {{ .host = "{host}"; .port = "{port}"; .first_byte_timeout = 20s; }}\n'
+    vcl = _VCL.read_text()
+    for old, new in (('.host = "127.0.0.1"', f'.host = "{host}"'), ('.port = "8000"', f'.port = "{port}"')):
+        assert old in vcl, f"{_VCL} no longer has {old}"
+        vcl = vcl.replace(old, new)
 
     def configure(folder: Path, own_port: int, _tls_port: int) -> list[str]:
-        (folder / "default.vcl").write_text(vcl or plain)
+        (folder / "default.vcl").write_text(vcl)
         sizes = ["-s", "malloc,256m", "-p", "thread_pools=1", "-p", "thread_pool_max=5000", "-p", "thread_pool_min=300"]
         listen = ["-a", f"127.0.0.1:{own_port}", "-n", str(folder / "n"), "-f", str(folder / "default.vcl")]
         return ["varnishd", "-j", "none", "-F", *listen, *sizes]
