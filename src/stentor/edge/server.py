@@ -14,8 +14,8 @@ from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.acceptor import Acceptor
 from stentor.edge.balance import Balance, retry_spread_s
 from stentor.edge.connection import Connection
-from stentor.edge.http import Limits, Request, Response
 from stentor.edge.delivery import Delivery
+from stentor.edge.http import Limits, Request, Response
 from stentor.edge.listening import prepare
 from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
 from stentor.edge.reactor import Line, Reactor
@@ -107,11 +107,11 @@ class Edge:
                 tasks.create_task(self.rooms.watch_stages()),
                 tasks.create_task(self._tick()),
                 tasks.create_task(self._keep_balance()),
+                tasks.create_task(self._delivery.load.beat()),
             ]
             async with (
                 self._bus.subscribe(STAGES, self.rooms.take_stage),
                 self._bus.subscribe(AUDIENCES, self.rooms.take_report),
-                tasks.create_task(self._delivery.load.beat()),
             ):
                 prepare(listening, self.limits)
                 self._reactor = reactor = Reactor(loop, self._clock, self.limits.stall_s)
@@ -174,6 +174,12 @@ class Edge:
                 connection.on_deadline()
             if self._reactor is not None:
                 self._reactor.look_at_stalled()
+                self._delivery.tick(
+                    self.rooms.all(),
+                    connections=self.connections,
+                    behind=len(self._reactor.behind),
+                    accept_queue=self._acceptor.queued() if self._acceptor is not None else 0,
+                )
             CONNECTIONS.set(self.connections)
             await self.rooms.tick()
 
@@ -181,12 +187,6 @@ class Edge:
         """Tell the other edges of this machine how many are here, and accept when it is our turn."""
         while True:
             await self._clock.sleep(BALANCE_S)
-                self._delivery.tick(
-                    self.rooms.all(),
-                    connections=self.connections,
-                    behind=len(self._reactor.behind),
-                    accept_queue=self._acceptor.queued() if self._acceptor is not None else 0,
-                )
             if self._acceptor is not None and not self.draining:
                 self._balance.note(self.connections, self.now())
                 self._acceptor.resume()
