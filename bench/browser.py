@@ -65,21 +65,26 @@ EAR = """
 
 
 @asynccontextmanager
-async def chromium(*extra_flags: str) -> AsyncIterator[Browser]:
-    """Yield Debian's Chromium, headless, closed again at the end."""
+async def chromium(*extra_flags: str, program: str = "/usr/bin/chromium") -> AsyncIterator[Browser]:
+    """Yield Debian's Chromium, headless, closed again at the end; ``program`` may be a script that starts it."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS, *extra_flags])
+        browser = await playwright.chromium.launch(executable_path=program, args=[*FLAGS, *extra_flags])
         try:
             yield browser
         finally:
             await browser.close()
 
 
-async def open_listener(browser: Browser, url: str, *, locale: str = "en-GB") -> tuple[BrowserContext, Page]:
-    """Open the room's page in a fresh context and press its listen button; returns context and page."""
+async def open_listener(
+    browser: Browser, url: str, *, locale: str = "en-GB", script: str = ""
+) -> tuple[BrowserContext, Page]:
+    """Open the room's page in a fresh context and press its listen button; returns context and page.
+
+    ``script`` runs in the page before its own.
+    """
     context = await browser.new_context(locale=locale, ignore_https_errors=True)
     page = await context.new_page()
-    await page.add_init_script(EAR)
+    await page.add_init_script(EAR + script)
     await page.goto(url)
     await page.get_by_test_id("listen").click()
     return context, page
