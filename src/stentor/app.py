@@ -190,6 +190,8 @@ async def operator_link(settings: Settings) -> str:
 
 async def run_edge(settings: Settings) -> None:
     """Run one edge."""
+    from stentor.edge.addresses import networks
+    from stentor.edge.balance import Balance
     from stentor.edge.server import Edge, EdgeSettings
     from stentor.replay.replay import Replay
     from stentor.store.objects import open_objects
@@ -197,7 +199,8 @@ async def run_edge(settings: Settings) -> None:
     from stentor.supervisor.tls import renew, tls_context
 
     context = tls_context(settings)
-    own = inherited() or bind(settings.audience_host, settings.audience_port, "--audience", shared=True)
+    shared = inherited()
+    own = shared or bind(settings.audience_host, settings.audience_port, "--audience", shared=True)
     with own as listening:
         async with running_process(settings, "edge") as process:
             secret = settings.ticket_secret.encode() or secrets.token_bytes(32)
@@ -207,9 +210,15 @@ async def run_edge(settings: Settings) -> None:
                 pages=WEB_DIST,
                 ticket_key=hashlib.sha256(secret).digest(),
                 drain_s=0.5,
+                max_block_steps=settings.max_block_steps,
+                trusted_proxies=networks(settings.trusted_proxies),
             )
             replay = Replay(open_objects(settings.objects_url), process.clock)
-            edge = Edge(bus=process.bus, clock=process.clock, settings=chosen, replay=replay)
+            balance = Balance()
+            slot = process.name.removeprefix("edge-")
+            if shared is not None and slot.isdigit():  # one of several under a supervisor, which counts from 1
+                balance = Balance.open(settings.run_dir / "balance", int(slot) - 1, settings.edges)
+            edge = Edge(bus=process.bus, clock=process.clock, settings=chosen, replay=replay, balance=balance)
 
             async def reasons() -> list[str]:
                 return [] if edge.ready or not process.bus.connected else ["it does not know the rooms yet"]

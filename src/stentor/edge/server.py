@@ -12,6 +12,7 @@ from ssl import SSLContext
 from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.acceptor import Acceptor
+from stentor.edge.addresses import Network, client_address
 from stentor.edge.balance import Balance, retry_spread_s
 from stentor.edge.connection import Connection
 from stentor.edge.delivery import Delivery
@@ -30,6 +31,7 @@ from stentor.telemetry import logger
 
 TICK_S = 1.0
 BALANCE_S = 0.2
+_SYNC_POLL_S = 0.02
 _METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 
 log = logger("edge")
@@ -42,7 +44,8 @@ class EdgeSettings:
     ``name`` tells this edge from others in audience reports; ``staff_url`` is where speakers and hosts go (the
     page may connect there); ``pages`` is the folder of the built page; ``ticket_key`` is shared by all edges;
     ``drain_s`` is how long a stop waits for answers under way, ``retry_spread_s`` over how many seconds the
-    listeners of push are told to come back.
+    listeners of push are told to come back at least; ``trusted_proxies`` are the fronts whose word on clients'
+    addresses is believed.
     """
 
     name: str
@@ -51,6 +54,7 @@ class EdgeSettings:
     ticket_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     drain_s: float = 2.0
     retry_spread_s: float = 3.0
+    trusted_proxies: tuple[Network, ...] = ()
     limits: Limits = Limits()
 
 
@@ -113,6 +117,9 @@ class Edge:
                 self._bus.subscribe(STAGES, self.rooms.take_stage),
                 self._bus.subscribe(AUDIENCES, self.rooms.take_report),
             ):
+                # Who comes earlier waits in the queue or goes to another edge, and is not told that there is no such room.
+                while not self.rooms.synced and not self._stopping.is_set():
+                    await self._clock.sleep(_SYNC_POLL_S)
                 prepare(listening, self.limits)
                 self._reactor = reactor = Reactor(loop, self._clock, self.limits.stall_s)
                 self._acceptor = acceptor = Acceptor(listening, reactor, self._balance, self._welcome, tls)
@@ -196,6 +203,9 @@ class Edge:
     def handle(self, connection: Connection, request: Request) -> Response | None:
         """Answer a request."""
         REQUESTS.labels(request.method if request.method in _METHODS else "other").inc()
+        if self._settings.trusted_proxies:
+            forwarded = request.headers.get("x-forwarded-for", "")
+            request.address = client_address(request.address, forwarded, self._settings.trusted_proxies)
         return self._routes.handle(connection, request)
 
     def now(self) -> MonotonicNs:
