@@ -15,7 +15,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from stentor.config import Declared, Settings, declared, load, sample_config
+from stentor.config import Settings
+from stentor.declared import Declared, declared, load, sample_config
 from stentor.errors import ConfigError, StentorError
 from stentor.supervisor.spawn import has_parent, leave_if_orphaned
 from stentor.telemetry import configure

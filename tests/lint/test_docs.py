@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from stentor.cli import app
-from stentor.config import OTHER_VARIABLES, Settings, declared
+from stentor.config import OTHER_VARIABLES, Settings
+from stentor.declared import declared
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

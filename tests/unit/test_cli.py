@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stentor.cli import app
-from stentor.config import declared, sample_config
+from stentor.declared import declared, sample_config
 
 
 def stentor(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

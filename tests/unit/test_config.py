@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stentor.config import Settings, declared, load, sample_config
+from stentor.config import Settings
+from stentor.declared import declared, load, sample_config
 from stentor.errors import ConfigError
 
 

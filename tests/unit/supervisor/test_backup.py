@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from stentor.config import Settings, load
+from stentor.config import Settings
+from stentor.declared import load
 from stentor.errors import ConfigError
 from stentor.supervisor.backup import backup, restore
 from stentor.supervisor.machine import hold_folder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stentor.config import load
+from stentor.declared import load
 from stentor.supervisor.capacity import LISTENER_BYTES, RESERVE_DESCRIPTORS, edge_count, limits, short_backlog
 
 

@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from stentor.config import Settings, load
+from stentor.config import Settings
+from stentor.declared import load
 from stentor.supervisor import checks
 from stentor.supervisor.checks import Severity, check
 from stentor.supervisor.machine import hold_folder

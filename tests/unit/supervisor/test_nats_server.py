@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stentor.config import load
+from stentor.declared import load
 from stentor.errors import ConfigError
 from stentor.supervisor import nats_server
 from stentor.supervisor.nats_server import ROLES, NatsServer, find_nats_server

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stentor.config import load
+from stentor.declared import load
 from stentor.errors import ConfigError
 from stentor.supervisor.tls import renew, tls_context
 from tests.fakes.certificates import write_certificate
