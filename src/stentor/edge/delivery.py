@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from stentor.clock import Clock
+from stentor.edge.cadence import MAX_BLOCK_STEPS
 from stentor.edge.headroom import Headroom, Shedding, with_word
 from stentor.edge.load import EdgeLoad
 from stentor.edge.metrics import BLOCK_STEPS, EMERGENCIES
@@ -16,9 +17,9 @@ log = logger("edge")
 class Delivery:
     """Decides; ``Room.want_blocks`` brings it about. ``load`` is where outputs note their passes."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, max_block_steps: int = MAX_BLOCK_STEPS) -> None:
         self.load = EdgeLoad(clock)
-        self._headroom = Headroom()
+        self._headroom = Headroom(max_block_steps)
         self._shedding = Shedding()
         self._wished = 1
 

@@ -8,10 +8,10 @@ about. ``Shedding`` picks the rooms that pay for it, so that one room's crowd le
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stentor.edge.cadence import BLOCKS, MAX_BLOCK_STEPS
 from stentor.media.grid import SAMPLE_RATE_HZ, STEP_SAMPLES
 
 STEP_S = STEP_SAMPLES / SAMPLE_RATE_HZ
-MAX_BLOCK_STEPS = 16
 
 _REACT = 3
 """Busy samples, less calm ones, until blocks grow."""
@@ -86,10 +86,11 @@ class Headroom:
 
     Blocks double after 3 busy samples, and again only once that is in force and was not enough. They halve after 30
     samples in which twice the sends would have fitted; each time that proves wrong within a minute, twice as many
-    are asked for.
+    are asked for. They grow to ``most`` steps.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_BLOCK_STEPS) -> None:
+        self._most = most
         self._steps = 1
         self._pressure = 0
         self._calm = 0
@@ -126,7 +127,7 @@ class Headroom:
     def _grow(self) -> bool:
         """Double; return False when blocks are as large as they get."""
         self._pressure = self._calm = 0
-        if self._steps >= MAX_BLOCK_STEPS:
+        if self._steps * 2 > self._most:
             return False
         if self._since_shrinking < _SOON:
             self._calm_needed = min(self._calm_needed * 2, _CALM_MAX)
@@ -193,5 +194,5 @@ def with_word(wish: Wish, word: int | None) -> Wish:
 
     A word that is none of our sizes counts as the next larger one.
     """
-    least = next((steps for steps in (1, 2, 4, 8) if steps >= (word or 1)), MAX_BLOCK_STEPS)
+    least = next((steps for steps in BLOCKS if steps >= (word or 1)), MAX_BLOCK_STEPS)
     return wish if wish.block_steps >= least else Wish(least)

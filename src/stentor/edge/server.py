@@ -14,6 +14,7 @@ from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.acceptor import Acceptor
 from stentor.edge.addresses import Network, client_address
 from stentor.edge.balance import Balance, retry_spread_s
+from stentor.edge.cadence import MAX_BLOCK_STEPS
 from stentor.edge.connection import Connection
 from stentor.edge.delivery import Delivery
 from stentor.edge.http import Limits, Request, Response
@@ -45,7 +46,7 @@ class EdgeSettings:
     page may connect there); ``pages`` is the folder of the built page; ``ticket_key`` is shared by all edges;
     ``drain_s`` is how long a stop waits for answers under way, ``retry_spread_s`` over how many seconds the
     listeners of push are told to come back at least; ``trusted_proxies`` are the fronts whose word on clients'
-    addresses is believed.
+    addresses is believed; ``max_block_steps`` is how large blocks become by the edge's own choice.
     """
 
     name: str
@@ -54,6 +55,7 @@ class EdgeSettings:
     ticket_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     drain_s: float = 2.0
     retry_spread_s: float = 3.0
+    max_block_steps: int = MAX_BLOCK_STEPS
     trusted_proxies: tuple[Network, ...] = ()
     limits: Limits = Limits()
 
@@ -83,7 +85,7 @@ class Edge:
         self._settings = settings
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
-        self._delivery = Delivery(clock)
+        self._delivery = Delivery(clock, settings.max_block_steps)
         around = Surroundings(
             bus, clock, settings.limits, settings.staff_url, self.spawn, self._delivery.load.timed, self.retry_spread_s
         )

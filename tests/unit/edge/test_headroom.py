@@ -116,6 +116,15 @@ def test_nothing_is_left_to_give_at_the_largest_blocks() -> None:
     assert plant.in_force == 16
 
 
+def test_an_edge_grows_no_further_than_it_may() -> None:
+    for most, reached in ((1, 1), (4, 4), (5, 4)):
+        headroom = Headroom(most)
+        steps = 1
+        for _ in range(60):
+            steps = headroom.note(Sample(pass_share=2.0, cpu_share=1.0, block_steps=steps)).block_steps
+        assert steps == reached
+
+
 def test_shrinking_that_was_wrong_again_and_again_is_tried_less_often() -> None:
     """Half the sends save nothing here, so that what was predicted is never right."""
     headroom = Headroom()
