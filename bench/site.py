@@ -5,11 +5,15 @@
         await place.set_block_steps(1)
 
 Each edge is pinned to a core of its own; bus, origin and the bench itself run where ``rest`` says. The edges share one
-port.
+listening socket, as under ``stentor serve``.
 """
 
 import asyncio
+import contextlib
+import json
 import os
+import re
+import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -43,6 +47,7 @@ class Site:
     origin: LoopedOrigin
     bus: NatsBus
     edges: list[asyncio.subprocess.Process]
+    private: list[int]
     log: Path
 
     @property
@@ -63,10 +68,27 @@ class Site:
         """Return the memory that is resident for all edges."""
         return rss_bytes(self.pids)
 
+    async def listeners(self) -> list[int]:
+        """Return how many listeners of the push each edge has."""
+        pages = [(await _get(port, "/metrics")).decode() for port in self.private]
+        found = [
+            re.search(r'^stentor_edge_listeners_count\{transport="push"\} (\S+)$', page, re.MULTILINE) for page in pages
+        ]
+        return [int(float(each[1])) if each else 0 for each in found]
+
     async def set_block_steps(self, block_steps: int) -> None:
         """Say, as an operator does, how many steps a block has at least; edges follow by doubling."""
         self.document = self.document.model_copy(update={"block_steps": block_steps})
         await self.bus.put("rooms", ROOM, self.document.to_bytes())
+
+    async def until_block_steps(self, block_steps: int, limit_s: float = 30.0) -> None:
+        """Wait until the edge delivers blocks of so many steps; players are told seconds ahead."""
+        said: object = None
+        async with asyncio.timeout(limit_s):
+            while said != block_steps:
+                body = (await _get(self.port, f"/r/{ROOM}/state.json")).partition(b"\r\n\r\n")[2]
+                said = json.loads(body)["delivery"]["block_steps"]
+                await asyncio.sleep(0.25)
 
 
 @asynccontextmanager
@@ -102,27 +124,43 @@ async def site(
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         sending = tasks.create_task(origin.run())
         stack.callback(sending.cancel)
-        port, *private = free_ports(1 + len(cores))
-        values = {"nats_url": server.url, "nats_password": server.token, "audience_port": port, "log_format": "json"}
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4_096))
+        port = int(listening.getsockname()[1])
+        values = {
+            "nats_url": server.url,
+            "nats_password": server.token,
+            "data_dir": folder,
+            "edges": len(cores),
+            "log_format": "json",
+            **(settings or {}),
+        }
         log = folder / "edges.log"
-        edges = []
+        edges: list[asyncio.subprocess.Process] = []
+        private = free_ports(len(cores))
+        (folder / "run").mkdir()
         for core, private_port in zip(cores, private, strict=True):
-            own = {"private_port": private_port, "data_dir": folder, "audience_host": "127.0.0.1"}
-            edges.append(await stack.enter_async_context(_edge(core, values | own | (settings or {}), log)))
+            own = {"private_port": private_port, "process": f"edge-{len(edges) + 1}", "listen_fd": listening.fileno()}
+            edges.append(await stack.enter_async_context(_edge(core, values | own, log, listening.fileno())))
             await _until_ready(private_port, edges[-1], log)
-            await _first_listener(port)
+        await _first_listener(port)
         if rest is not None:
             pin(os.getpid(), rest)
-        yield Site(port, document, origin, bus, edges, log)
+        yield Site(port, document, origin, bus, edges, private, log)
 
 
 @asynccontextmanager
-async def _edge(core: int | None, values: dict[str, object], log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _edge(
+    core: int | None, values: dict[str, object], log: Path, listening: int
+) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {f"STENTOR_{key.upper()}": str(value) for key, value in values.items()}
     taskset = [] if core is None else ["taskset", "-c", str(core)]
     with log.open("ab") as sink:
         edge = await spawn(
-            [*taskset, *stentor_command("edge")], environment, stdout=sink.fileno(), stderr=sink.fileno()
+            [*taskset, *stentor_command("edge")],
+            environment,
+            stdout=sink.fileno(),
+            stderr=sink.fileno(),
+            keep=[listening],
         )
     try:
         yield edge
@@ -135,18 +173,20 @@ async def _edge(core: int | None, values: dict[str, object], log: Path) -> Async
 async def _until_ready(private_port: int, edge: asyncio.subprocess.Process, log: Path, limit_s: float = 20.0) -> None:
     end = time.monotonic() + limit_s
     while time.monotonic() < end and edge.returncode is None:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", private_port)
-        except OSError:
-            await asyncio.sleep(0.05)
-            continue
-        writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
-        answer = await reader.read()
-        writer.close()
-        if b" 200 " in answer.split(b"\r\n", 1)[0]:
-            return
+        with contextlib.suppress(OSError):
+            if b" 200 " in (await _get(private_port, "/readyz")).split(b"\r\n", 1)[0]:
+                return
         await asyncio.sleep(0.05)
     raise AssertionError(f"the edge is not ready:\n{_end_of(log)}")
+
+
+async def _get(port: int, path: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: b\r\n\r\n".encode())
+        return await reader.read()
+    finally:
+        writer.close()
 
 
 async def _first_listener(port: int) -> None:
