@@ -13,6 +13,8 @@ from stentor.media.grid import SAMPLE_RATE_HZ, STEP_SAMPLES
 
 STEP_S = STEP_SAMPLES / SAMPLE_RATE_HZ
 
+_WORTH = 0.05
+"""Where sending takes less of a step, larger blocks would help nobody: what is short is taken by something else."""
 _REACT = 3
 """Busy samples, less calm ones, until blocks grow."""
 _SETTLE = 2
@@ -84,7 +86,7 @@ class Wish:
 class Headroom:
     """Chooses among blocks of 1, 2, 4, 8 and 16 steps.
 
-    Blocks double after 3 busy samples, and again only once that is in force and was not enough. They halve after 30
+    Blocks double after 3 busy samples in which sending had its share, and again only once that is in force and was not enough. They halve after 30
     samples in which twice the sends would have fitted; each time that proves wrong within a minute, twice as many
     are asked for. They grow to ``most`` steps.
     """
@@ -110,7 +112,8 @@ class Headroom:
             return self._save(pending=pending)
         if self._wait:
             return Wish(self._steps)
-        self._pressure = max(0, self._pressure - 1) if _BUSY.hold(sample) else self._pressure + 1
+        busy = sample.pass_share >= _WORTH and not _BUSY.hold(sample)
+        self._pressure = self._pressure + 1 if busy else max(0, self._pressure - 1)
         self._calm = self._calm + 1 if _CALM_AFTER.hold(_halved(sample)) else 0
         if self._pressure >= _REACT:
             self._grow()

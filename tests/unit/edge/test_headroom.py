@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -143,14 +143,19 @@ def test_shrinking_that_was_wrong_again_and_again_is_tried_less_often() -> None:
     [
         Sample(loop_lag_s=0.2),
         Sample(cpu_share=0.9),
-        Sample(pass_share=0.7),
         Sample(behind_share=0.5),
         Sample(accept_queue=2_000),
     ],
 )
-def test_each_sign_alone_is_enough(sign: Sample) -> None:
+def test_each_sign_is_enough_where_sending_has_its_share(sign: Sample) -> None:
+    crowded, nearly_empty = Headroom(), Headroom()
+    assert [crowded.note(replace(sign, pass_share=0.1)).block_steps for _ in range(3)] == [1, 1, 2]
+    assert [nearly_empty.note(replace(sign, pass_share=0.01)).block_steps for _ in range(9)] == [1] * 9
+
+
+def test_sending_that_takes_most_of_a_step_is_enough_alone() -> None:
     headroom = Headroom()
-    assert [headroom.note(sign).block_steps for _ in range(3)] == [1, 1, 2]
+    assert [headroom.note(Sample(pass_share=0.7)).block_steps for _ in range(3)] == [1, 1, 2]
 
 
 @settings(max_examples=60, deadline=None)
