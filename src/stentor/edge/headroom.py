@@ -86,9 +86,9 @@ class Wish:
 class Headroom:
     """Chooses among blocks of 1, 2, 4, 8 and 16 steps.
 
-    Blocks double after 3 busy samples in which sending had its share, and again only once that is in force and was not enough. They halve after 30
-    samples in which twice the sends would have fitted; each time that proves wrong within a minute, twice as many
-    are asked for. They grow to ``most`` steps.
+    Blocks double after 3 busy samples in which sending had its share, and again only once that is in force and was
+    not enough. They halve after 30 samples in which twice the sends would have fitted; each time that proves wrong
+    within a minute, twice as many are asked for. They grow to ``most`` steps.
     """
 
     def __init__(self, most: int = MAX_BLOCK_STEPS) -> None:
