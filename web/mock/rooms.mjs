@@ -30,6 +30,7 @@ export function makeRooms(origin) {
       title: "Letters From the Coast",
       people: PEOPLE,
       listeners: 1284,
+      by_beacon: 412,
       on_air: true,
       started_at: iso(-20 * 60_000),
       announcement: { text: "Questions are taken from nine o’clock.", at: iso(-60_000) },
@@ -57,10 +58,10 @@ export function makeRooms(origin) {
 
   /**
    * @param {string} state
-   * @param {Record<string, unknown> & {title: string, listeners?: number}} rest
+   * @param {Record<string, unknown> & {title: string, listeners?: number, by_beacon?: number}} rest
    * @returns {Room}
    */
-  function room(state, { listeners = 0, ...rest }) {
+  function room(state, { listeners = 0, by_beacon = 0, ...rest }) {
     const path = `/r/${state}`;
     return {
       room: state,
@@ -74,7 +75,7 @@ export function makeRooms(origin) {
       started_at: null,
       ended_at: null,
       people: [],
-      audience: { listeners },
+      audience: { listeners, by_beacon },
       announcement: null,
       recorded: true,
       key_fingerprint: FINGERPRINT,
@@ -89,6 +90,50 @@ export function makeRooms(origin) {
       ...rest,
     };
   }
+}
+
+/** Who listens, as control says it; half of them at each of two edges. @param {Room} room */
+export function makeAudience(room) {
+  const { listeners, by_beacon = 0 } = /** @type {{listeners: number, by_beacon?: number}} */ (room["audience"]);
+  const heard = {
+    joins: Math.round(listeners / 4),
+    leaves: { left: Math.round(listeners / 20), "server-stops": 3 },
+    cuts: listeners > 100 ? { "too-slow": 5, "no-pong": 2 } : {},
+    join_ms_p50: 420,
+    join_ms_p95: 1830,
+    latency_ms_p50: 1240,
+    stall_ratio: 0.0031,
+  };
+  const half = Math.ceil(listeners / 2);
+  const edges = [half, listeners - half].map((count, at) => {
+    const hls = Math.floor(count / 4);
+    const progressive = Math.floor(count / 10);
+    return {
+      edge: `edge-${at + 1}`,
+      listeners: count,
+      block_steps: at + 1,
+      transports: {
+        push: { ...heard, listeners: count - hls - progressive },
+        hls: { ...heard, listeners: hls, cuts: {}, leaves: { left: 4 } },
+        progressive: { ...heard, listeners: progressive, join_ms_p50: null, join_ms_p95: null, stall_ratio: null },
+      },
+    };
+  });
+  const total = (/** @type {"push" | "hls" | "progressive"} */ way) => ({
+    ...heard,
+    listeners: edges.reduce((sum, edge) => sum + edge.transports[way].listeners, 0),
+  });
+  const history = Array.from({ length: 60 }, (_, at) => Math.round(listeners * (0.55 + 0.45 * Math.sin(at / 38))));
+  return {
+    ...heard,
+    listeners,
+    by_beacon,
+    window_s: 300,
+    history_s: 10,
+    history,
+    transports: { push: total("push"), hls: total("hls"), progressive: total("progressive") },
+    edges,
+  };
 }
 
 /** @param {Room} room */

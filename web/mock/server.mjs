@@ -10,7 +10,7 @@
 import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
-import { makeLinks, makeRooms, makeStage, tone } from "./rooms.mjs";
+import { makeAudience, makeLinks, makeRooms, makeStage, tone } from "./rooms.mjs";
 
 const DIST = join(import.meta.dirname, "../../src/stentor/web/dist");
 const TYPES = {
@@ -147,6 +147,7 @@ async function staff(request, response, path) {
   const room = rooms.get(id);
   if (!room) return problem(response, 404, "not-found");
   if (noun === "events") return events(request, response, id);
+  if (noun === "audience") return json(response, 200, makeAudience(/** @type {any} */ (room)));
   if (noun === "links") return linksOf(request, response, id, one, verb);
   if (noun === "people") return people(request, response, id, one, verb);
   if (noun === "announcement") {
@@ -188,7 +189,7 @@ function events(request, response, id) {
   streams.set(id, mine.add(response));
   request.on("close", () => mine.delete(response));
   tellRoom(id);
-  send(id, "audience", /** @type {any} */ (rooms.get(id))?.audience);
+  send(id, "audience", makeAudience(/** @type {any} */ (rooms.get(id))));
 }
 
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */

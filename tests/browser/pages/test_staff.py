@@ -205,6 +205,54 @@ async def test_announcement_goes_up_and_comes_down(mock: Mock, open_page: Opener
     await expect(tab.page.get_by_test_id("announcement")).to_have_count(0)
 
 
+async def test_hosts_see_who_listens_and_who_was_lost(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
+    see = tab.page.get_by_test_id
+    await expect(see("crowd-count")).to_have_text("1,284 people are listening")
+    await expect(see("crowd-more")).to_contain_text("412 more")
+    await expect(see("crowd-push")).to_have_attribute("data-count", "836")
+    await expect(see("crowd-leaves")).to_have_text("67 (by themselves 64, server stops 3)")
+    await expect(see("crowd-cuts")).to_have_text("7 (line too slow 5, no answer 2)")
+    await expect(see("crowd-wait")).to_have_text("0.4 s, nearly all within 1.8 s", use_inner_text=True)
+    await expect(see("crowd-stalls")).to_contain_text("0.31")
+    await expect(see("crowd-edges")).to_have_count(0)
+    await expect(see("delivery-now")).to_contain_text("0.24 s · 0.48 s", use_inner_text=True)
+    audience: dict[str, object] = {
+        "joins": 0,
+        "leaves": {},
+        "cuts": {"new-reason": 2},
+        "latency_ms_p50": None,
+        "stall_ratio": None,
+    }
+    wait: dict[str, object] = {
+        "join_ms_p50": None,
+        "join_ms_p95": None,
+        "history": [],
+        "transports": {},
+        "edges": [],
+        "window_s": 300,
+    }
+    await mock.turn("event/live/audience", listeners=1, by_beacon=0, **audience, **wait)
+    await expect(see("crowd-count")).to_have_text("1 person is listening")
+    await expect(see("crowd-cuts")).to_have_text("2 (other 2)")
+    await expect(see("crowd-stalls")).to_have_text("—")
+
+
+async def test_operators_see_each_edge(mock: Mock, open_page: Opener) -> None:
+    tab = await open_page(f"{mock.staff}/r/live#t=operator", viewport=DESK)
+    edge = tab.page.get_by_test_id("crowd-edges").locator("[data-edge=edge-2]")
+    await expect(edge).to_have_attribute("data-listeners", "642")
+    await expect(edge.locator("tr[data-way=hls]")).to_contain_text("By HLS")
+    await expect(edge).to_contain_text("line too slow 5")
+    assert await tab.axe() == []
+    rooms = await open_page(f"{mock.staff}/#t=operator", viewport=DESK)
+    line = rooms.page.get_by_test_id("room-live").get_by_test_id("room-audience")
+    await expect(line).to_have_attribute("data-listeners", "1284")
+    await expect(line).to_contain_text("edge-1")
+    await expect(rooms.page.get_by_test_id("room-draft").get_by_test_id("room-audience")).to_have_count(0)
+    assert await rooms.axe() == []
+
+
 async def test_silence_on_air_raises_the_alarm(mock: Mock, open_page: Opener) -> None:
     tab = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
     await expect(tab.page.get_by_test_id("room-state")).to_be_visible()

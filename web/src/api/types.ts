@@ -92,6 +92,31 @@ export interface Stage {
   silent_s: number;
 }
 
+/** What happened in the last minutes; times in milliseconds, as players say, `null`: none has said. */
+export interface Heard {
+  joins: number;
+  leaves: Readonly<Record<string, number>>;
+  cuts: Readonly<Record<string, number>>;
+  join_ms_p50: number | null;
+  join_ms_p95: number | null;
+  latency_ms_p50: number | null;
+  stall_ratio: number | null;
+}
+
+export type Transports = Readonly<Record<string, Heard & { listeners: number }>>;
+
+/** Who listens to a room, as control merges it over the edges. */
+export interface Audience extends Heard {
+  listeners: number;
+  /** Players behind caches whom only their beacons show; not among the listeners. */
+  by_beacon: number;
+  window_s: number;
+  history_s: number;
+  history: readonly number[];
+  transports: Transports;
+  edges: readonly { edge: string; listeners: number; block_steps: number; transports: Transports }[];
+}
+
 export interface Session {
   session: string;
   role: Role;

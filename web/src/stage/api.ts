@@ -1,5 +1,5 @@
 /** The staff API, and its problems (RFC 9457). */
-import type { Link, NotReady, Role, Session, StaffRoom, Stage } from "../api/types";
+import type { Audience, Link, NotReady, Role, Session, StaffRoom, Stage } from "../api/types";
 
 /** An answer that is no success. `status` 0: there was no answer. */
 export class Problem extends Error {
@@ -101,6 +101,10 @@ export class StaffApi {
     body: { expected?: string; force?: boolean; planned_start?: string },
   ): Promise<StaffRoom> {
     return this.call("POST", `rooms/${room}/${move}`, body);
+  }
+
+  audience(room: string): Promise<Audience> {
+    return this.call("GET", `rooms/${room}/audience`);
   }
 
   roster(room: string): Promise<Stage> {

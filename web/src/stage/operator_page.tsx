@@ -1,6 +1,6 @@
 /** The operator's page: the rooms, and new ones. */
 import { useEffect, useState } from "preact/hooks";
-import type { Link, StaffRoom } from "../api/types";
+import { isOpen, type Audience, type Link, type StaffRoom } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import { Button, Page, StatePill } from "../ui/parts";
 import type { RoomFields, StaffApi } from "./api";
@@ -107,6 +107,7 @@ function RoomRow({ api, room }: { api: StaffApi; room: StaffRoom }) {
         <StatePill state={room.state} recorded={room.recorded} />
         {room.planned_start && room.state === "scheduled" && <span>{moment(Date.parse(room.planned_start))}</span>}
       </p>
+      {isOpen(room.state) && <RoomAudience api={api} room={room.room} />}
       <div class="row">
         <Button
           icon="link"
@@ -124,5 +125,43 @@ function RoomRow({ api, room }: { api: StaffApi; room: StaffRoom }) {
         </p>
       )}
     </li>
+  );
+}
+
+/** How many listen to an open room, in all and at each edge. */
+function RoomAudience({ api, room }: { api: StaffApi; room: string }) {
+  const { n, number } = useI18n();
+  const [audience, setAudience] = useState<Audience | null>(null);
+  useEffect(() => {
+    const refresh = () =>
+      api.audience(room).then(setAudience, () => {
+        // The page says itself that the server is away; the last numbers stay meanwhile.
+      });
+    void refresh();
+    const timer = setInterval(() => void refresh(), POLL_MS);
+    return () => clearInterval(timer);
+  }, [api, room]);
+  if (!audience) return null;
+  const most = Math.max(1, ...audience.edges.map((edge) => edge.listeners));
+  return (
+    <div class="room-audience" data-testid="room-audience" data-listeners={audience.listeners}>
+      <p>
+        <strong>{n("room.audience", audience.listeners)}</strong>
+        {audience.by_beacon > 0 && <span>{n("room.audience.cached", audience.by_beacon)}</span>}
+      </p>
+      <ul class="edges">
+        {audience.edges.map((edge) => (
+          <li key={edge.edge} data-edge={edge.edge}>
+            <p class="edge-head">
+              <bdi>{edge.edge}</bdi>
+              <span>{number(edge.listeners)}</span>
+            </p>
+            <div class="ways" style={{ inlineSize: `${Math.max(2, (edge.listeners / most) * 100)}%` }}>
+              <span class="way-push" style={{ flexGrow: 1 }} />
+            </div>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }

@@ -1,5 +1,5 @@
 /** The room as the staff sees it: snapshots, then the event stream, for as long as the page is open. */
-import type { Link, Stage, StaffRoom } from "../api/types";
+import type { Audience, Link, Stage, StaffRoom } from "../api/types";
 import { Backoff } from "../lib/backoff";
 import { EventReader, type ServerEvent } from "../lib/sse";
 import { Store } from "../lib/store";
@@ -9,7 +9,7 @@ export interface WatchState {
   connected: boolean;
   room: StaffRoom | null;
   stage: Stage | null;
-  listeners: number;
+  audience: Audience | null;
   links: Link[];
 }
 
@@ -23,7 +23,7 @@ export interface WatchListener {
 const SILENCE_MS = 25_000;
 
 export class RoomWatch {
-  readonly store = new Store<WatchState>({ connected: false, room: null, stage: null, listeners: 0, links: [] });
+  readonly store = new Store<WatchState>({ connected: false, room: null, stage: null, audience: null, links: [] });
   private readonly backoff = new Backoff(500, 5_000);
   private stopped = false;
   private current = new AbortController();
@@ -105,7 +105,7 @@ export class RoomWatch {
         this.store.patch({ stage: value as Stage });
         break;
       case "audience":
-        this.store.patch({ listeners: (value as { listeners: number }).listeners });
+        this.store.patch({ audience: value as Audience });
         break;
       case "link":
         this.takeLink(value as Link);

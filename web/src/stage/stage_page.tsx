@@ -1,6 +1,6 @@
 /** A room from behind: for speakers their microphone, for hosts the show as well. */
 import { useEffect, useMemo } from "preact/hooks";
-import type { Role } from "../api/types";
+import { isOpen, type Role } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import { useStore } from "../lib/store";
 import { Message, Page, StatePill } from "../ui/parts";
@@ -8,6 +8,7 @@ import { AirBanner, airOf, useAirEverywhere } from "./air";
 import { Alarm } from "./alarm";
 import { AnnounceCard } from "./announce_card";
 import type { StaffApi } from "./api";
+import { AudienceCard } from "./audience_card";
 import { DeliveryCard } from "./delivery_card";
 import { EditCard } from "./edit_card";
 import { LinksCard } from "./links_card";
@@ -54,7 +55,7 @@ export function StagePage(props: Props) {
   const { api } = props;
   const { t, number } = useI18n();
   const { microphone, presence, watch } = useStage(props);
-  const { room, stage, listeners, links, connected } = useStore(watch.store);
+  const { room, stage, audience, links, connected } = useStore(watch.store);
   const here = useStore(presence.store);
   useEffect(() => {
     void watch.run();
@@ -76,6 +77,7 @@ export function StagePage(props: Props) {
   const orders = KEEPS_ORDER.includes(role);
   const delivers = SETS_DELIVERY.includes(role) && room.state !== "ended" && room.state !== "published";
   const speaks = role !== "operator";
+  const listeners = audience?.listeners ?? 0;
   return (
     <Page home={false} wide={orders}>
       <div class="stage-head">
@@ -104,6 +106,9 @@ export function StagePage(props: Props) {
           {runs && <ShowCard api={api} room={room} stage={stage} watch={watch} />}
           {speaks && <SpeakerCard api={api} room={room} me={me} presence={presence} microphone={microphone} />}
           {speaks && <MicCard microphone={microphone} presence={presence} />}
+          {orders && audience && isOpen(room.state) && (
+            <AudienceCard audience={audience} byEdge={role === "operator"} />
+          )}
           {runs && <EditCard api={api} room={room} watch={watch} />}
         </div>
         <div class="column">
@@ -117,7 +122,14 @@ export function StagePage(props: Props) {
               </p>
             )
           )}
-          {delivers && <DeliveryCard api={api} room={room} now={[]} watch={watch} />}
+          {delivers && (
+            <DeliveryCard
+              api={api}
+              room={room}
+              now={audience?.edges.map((edge) => edge.block_steps) ?? []}
+              watch={watch}
+            />
+          )}
           {runs && <LinksCard api={api} room={room} links={links} watch={watch} />}
         </div>
       </div>
