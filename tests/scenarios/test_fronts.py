@@ -2,31 +2,35 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
-import websockets
 
 from stentor.clock import SystemClock
 from stentor.demo.staff_api import StaffApi, token_of
 from stentor.demo.whip import HttpWhip, WhipSpeaker
 from stentor.media.grid import TICK_SAMPLES
 from tests.fakes.certificates import write_certificate
-from tests.fakes.installation import free_ports, installation
+from tests.fakes.installation import descendants, free_ports, installation
+from tests.fakes.listener import push_listener
 
 pytestmark = pytest.mark.timeout(120)
 
+_UNIT_SAMPLES = 960
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
 CADDY = shutil.which("caddy")
+HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin")
 
 
 def nginx_command(folder: Path, port: int, audience: int, staff: int) -> list[str]:
@@ -71,6 +75,27 @@ def caddy_command(folder: Path, port: int, audience: int, staff: int) -> list[st
     return [str(CADDY), "run", "--config", str(file), "--adapter", "caddyfile"]
 
 
+def haproxy_command(folder: Path, port: int, audience: int, staff: int) -> list[str]:
+    text = (DEPLOY / "haproxy.cfg").read_text()
+    for old, new in (
+        ("maxconn 40000", "maxconn 400"),  # it refuses to start where it may not open so many
+        ("bind :443", f"bind 127.0.0.1:{port}"),
+        ("/etc/haproxy/stentor.pem", f"{folder}/both.pem"),
+        ("stage.example.org", "127.0.0.1"),
+        ("127.0.0.1:8000", f"127.0.0.1:{audience}"),
+        ("127.0.0.1:8001", f"127.0.0.1:{staff}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
+    file = folder / "haproxy.cfg"
+    file.write_text(text)
+    said = subprocess.run([str(HAPROXY), "-c", "-f", str(file)], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    assert "WARNING" not in said.stderr, said.stderr
+    return [str(HAPROXY), "-db", "-f", str(file)]
+
+
 @contextmanager
 def front(command: list[str], folder: Path, port: int) -> Iterator[None]:
     with (folder / "front.log").open("ab") as sink:
@@ -100,15 +125,39 @@ async def until_there(url: str, context: ssl.SSLContext) -> None:
             await asyncio.sleep(0.05)
 
 
-async def hears_by_push(audience: str, context: ssl.SSLContext) -> None:
-    url = audience.replace("https", "wss") + "/r/night/push?rendition=aac"
-    async with websockets.connect(url, ssl=context, compression=None) as listener, asyncio.timeout(20):
-        kinds: list[int] = []
-        while kinds.count(2) < 8:
-            message = await listener.recv()
-            if isinstance(message, bytes):
-                kinds.append(message[1])
-        assert kinds[0] == 1
+async def hears_by_push(audience: str, context: ssl.SSLContext, edges: list[int]) -> None:
+    """Listen, be sent elsewhere by edges that stop, come back through the front and miss nothing."""
+    async with push_listener(audience, "night", tls=context) as first:
+        await first.until(lambda heard: len(heard.blocks) >= 8, "no sound through the front")
+        for edge in edges:
+            os.kill(edge, signal.SIGTERM)
+        await first.until(lambda heard: heard.closed is not None, "the edge says nothing when it stops")
+        assert first.closed == 1001
+    after = f"&after={first.blocks[-1].step}"
+    async with push_listener(audience, "night", tls=context, query=after) as again:
+        await again.until(lambda heard: len(heard.blocks) >= 8, "no sound after the edges' restart")
+    blocks = first.blocks + again.blocks
+    for earlier, later in pairwise(blocks):
+        assert later.first_sample == earlier.first_sample + _UNIT_SAMPLES * len(earlier.units)
+
+
+def over_http_2(url: str, folder: Path) -> str:
+    """Return what curl gets by HTTP/2, as browsers do."""
+    command = [
+        "curl",
+        "-sS",
+        "--http2",
+        "--max-time",
+        "20",
+        "--cacert",
+        str(folder / "cert.pem"),
+        "-w",
+        "\n%{http_version}",
+    ]
+    text = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    body, _, version = text.rpartition("\n")
+    assert version == "2", f"HTTP/{version}"
+    return body
 
 
 def hears_by_hls(audience: str, context: ssl.SSLContext) -> None:
@@ -123,15 +172,7 @@ def hears_by_hls(audience: str, context: ssl.SSLContext) -> None:
     assert b"moof" in read(base + part, 1 << 20, context)[1][:64]
 
 
-@pytest.mark.parametrize(
-    "command_of",
-    [
-        nginx_command,
-        pytest.param(
-            caddy_command, marks=pytest.mark.skipif(CADDY is None, reason="caddy is not among the tests' packages")
-        ),
-    ],
-)
+@pytest.mark.parametrize("command_of", [nginx_command, haproxy_command, caddy_command])
 async def test_everything_passes_a_front(
     tmp_path: Path, command_of: Callable[[Path, int, int, int], list[str]]
 ) -> None:
@@ -157,15 +198,18 @@ async def test_everything_passes_a_front(
                 async with asyncio.timeout(20):
                     await speaker.connected.wait()
                 await operator.call("POST", "/rooms/night/start", {"force": True})
-                await hears_by_push(audience, context)
+                edges = [pid for pid, command in descendants(site.process.pid) if command.split()[-1] == "edge"]
+                await hears_by_push(audience, context, edges)
                 await asyncio.to_thread(hears_by_hls, audience, context)
                 status, mp3 = await asyncio.to_thread(read, f"{audience}/r/night/listen.mp3", 8_000, context)
                 assert (status, len(mp3)) == (200, 8_000)
                 bearer = {"Authorization": f"Bearer {operator.session}"}
                 _, events = await asyncio.to_thread(read, f"{staff}/api/v1/rooms/night/events", 200, context, **bearer)
                 assert events.startswith(b"event: ")
-                _, page = await asyncio.to_thread(read, f"{audience}/r/night", 1 << 20, context)
-                assert b"<!doctype html>" in page.lower()
+                page = await asyncio.to_thread(over_http_2, f"{audience}/r/night", tmp_path)
+                assert "<!doctype html>" in page.lower()
+                playlist = await asyncio.to_thread(over_http_2, f"{audience}/r/night/opus.m3u8", tmp_path)
+                assert "#EXT-X-PART:" in playlist
                 state = json.loads(
                     (await asyncio.to_thread(read, f"{audience}/r/night/state.json", 1 << 20, context))[1]
                 )
