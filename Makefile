@@ -1,5 +1,5 @@
 # The two commands of this project are `make run` and `make test`; each sets up what it needs.
-.PHONY: setup setup-system run check test bench format lock clean
+.PHONY: setup setup-system setup-bench run check test bench format lock clean
 PY := .venv/bin/python
 
 setup: .venv/.ready web/node_modules/.ready src/stentor/web/dist/.ready
@@ -17,6 +17,9 @@ src/stentor/web/dist/.ready: $(WEB_SOURCES) web/node_modules/.ready
 setup-system:
 	scripts/setup-system
 
+setup-bench:
+	scripts/setup-bench
+
 run: setup
 	.venv/bin/stentor demo
 
@@ -26,7 +29,7 @@ check: setup
 test: setup setup-system
 	scripts/test
 
-bench: setup setup-system
+bench: setup setup-bench
 	$(PY) -m bench
 
 format: setup

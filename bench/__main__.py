@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.report import arguments
 
-NAMES = ("latency", "fidelity", "stage", "takeover", "start")
+NAMES = ("latency", "fidelity", "stage", "takeover", "start", "fanout", "hold", "memory", "cores")
 RESULTS = Path(__file__).parent.parent / "results"
 
 
