@@ -91,7 +91,7 @@ class NatsDocuments(NatsRecords):
         prefix = f"$KV.{bucket}."
         complete = False
         known: set[str] = set()
-        async with self._bell(f"{prefix}>") as bell:
+        async with self._bell(f"{prefix}>", expires=bucket == "leases") as bell:
             while True:
                 outages, after = self._outages, 0
                 for document in await self._whole(bucket):

@@ -15,13 +15,29 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from stentor.bus.nats_core import NatsCore, unavailable
+from stentor.clock import NS_PER_S
 from stentor.errors import BusUnavailable
 
 _TIMEOUT_S = 2.0
 _BATCH = 256
 # A message is told to subscribers a little before it is stored.
 _STORED_SOON_S = 0.02
-_POLL_S = 0.5
+_POLL_S, _QUIET_POLL_S = 0.5, 5.0
+"""How often to look without a bell: for a while after one has rung, as a cluster may store late; and else, in case
+that one was lost."""
+_LATE_S = 10.0
+
+
+class Bell(asyncio.Event):
+    """Set when something is published that is about to be stored, and when the bus comes back.
+
+    ``expires``: what is stored may also change by itself, without a word to subscribers.
+    """
+
+    def __init__(self, *, expires: bool) -> None:
+        super().__init__()
+        self.expires = expires
+        self.rung_ns = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +95,12 @@ class NatsRecords(NatsCore):
         return stored
 
     @asynccontextmanager
-    async def _bell(self, subject: str) -> AsyncIterator[asyncio.Event]:
+    async def _bell(self, subject: str, *, expires: bool = False) -> AsyncIterator[Bell]:
         """Yield an event that is set when something is published on ``subject`` and when the bus comes back."""
-        bell = asyncio.Event()
+        bell = Bell(expires=expires)
 
         async def ring(_message: Msg) -> None:
+            bell.rung_ns = self._clock.monotonic_ns()
             bell.set()
 
         self._on_return.add(bell)
@@ -93,7 +110,7 @@ class NatsRecords(NatsCore):
         finally:
             self._on_return.discard(bell)
 
-    async def _next(self, stream: str, subject: str, after: int, bell: asyncio.Event) -> list[Stored]:
+    async def _next(self, stream: str, subject: str, after: int, bell: Bell) -> list[Stored]:
         """Return the next messages after a sequence, waiting a moment for them; empty when none came.
 
         Never raises: while the bus is away it waits and returns nothing.
@@ -113,8 +130,12 @@ class NatsRecords(NatsCore):
             if self._nats.is_closed:
                 raise
         try:
-            async with asyncio.timeout(_POLL_S):
+            async with asyncio.timeout(self._poll_s(bell)):
                 await bell.wait()
         except TimeoutError:
             pass
         return []
+
+    def _poll_s(self, bell: Bell) -> float:
+        late = bell.rung_ns >= 0 and self._clock.monotonic_ns() - bell.rung_ns < _LATE_S * NS_PER_S
+        return _POLL_S if late or bell.expires else _QUIET_POLL_S
