@@ -16,6 +16,7 @@ from stentor.store.sql_migrate import migrate
 from tests.fakes.listener import Block, PushListener, push_listener
 from tests.fakes.staff import Desk, staff_desk
 from tests.fakes.wav_origin import WavOrigin, beeps
+from tests.fakes.wav_room import wav_room
 
 UNIT_SAMPLES = 960
 STEP_UNITS = 12
@@ -94,8 +95,7 @@ async def test_the_dial_is_announced_and_then_merges_blocks_without_a_hole(tmp_p
         larger = [steps_of(block) for block in listener.blocks if from_step + 2 <= block.step <= from_step + 6]
         assert larger
         assert set(larger) == {2}
-        for before, after in zip(listener.blocks, listener.blocks[1:], strict=False):
-            assert after.first_sample == before.first_sample + len(before.units) * UNIT_SAMPLES
+        assert_whole(listener)
 
 
 def cadences(heard: PushListener) -> list[dict[str, object]]:
@@ -104,8 +104,38 @@ def cadences(heard: PushListener) -> list[dict[str, object]]:
 
 async def test_a_word_given_before_anybody_listens_holds_for_who_comes(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
-        await at.set_blocks(2)
+        await at.set_blocks(4)
+        async with asyncio.timeout(10):
+            while await at.delivery() != {"block_steps": 4, "block_s": 0.96}:
+                await asyncio.sleep(0.1)
         async with push_listener(at.audience_url, "demo") as listener:
-            await listener.until(
-                lambda heard: any(steps_of(each) == 2 for each in heard.blocks[1:]), "larger blocks come"
-            )
+            await listener.until(lambda heard: len(heard.blocks) >= 3, "blocks come")
+            assert listener.said[0].items() >= {"type": "hello", "block_steps": 4}.items()
+            assert [steps_of(block) for block in listener.blocks[1:]] == [4, 4]
+            assert_whole(listener)
+
+
+async def test_an_edge_that_cannot_keep_up_says_so_and_merges_blocks_at_once() -> None:
+    async with wav_room() as room, push_listener(f"http://127.0.0.1:{room.port}", "demo") as listener:
+        await listener.until(lambda heard: len(heard.blocks) >= 2, "blocks come")
+
+        async def overload() -> None:
+            while True:
+                room.edge._delivery.load.note_pass("a crowd", 400_000_000)
+                await room.clock.sleep(0.1)
+
+        overloading = room.tasks.create_task(overload())
+        await listener.until(lambda heard: cadences(heard) != [], "larger blocks are announced")
+        overloading.cancel()
+        announced = cadences(listener)[0]
+        assert (announced["block_steps"], announced["emergency"]) == (2, True)
+        reached = len(listener.blocks)
+        await listener.until(lambda heard: len(heard.blocks) >= reached + 3, "larger blocks come")
+        assert {steps_of(block) for block in listener.blocks[-2:]} <= {2, 4}
+        assert_whole(listener)
+
+
+def assert_whole(listener: PushListener) -> None:
+    """Fail if a step was lost or came twice."""
+    for before, after in zip(listener.blocks, listener.blocks[1:], strict=False):
+        assert after.first_sample == before.first_sample + len(before.units) * UNIT_SAMPLES

@@ -260,6 +260,9 @@ class Room:
 
     def want_blocks(self, block_steps: int, *, emergency: bool = False) -> None:
         """Move towards blocks of so many steps, and tell the listeners of push what is coming."""
+        if not self._programs:  # Nobody has been told anything.
+            self.cadence = Cadence(block_steps)
+            return
         change = self.cadence.want(block_steps, self.step, emergency=emergency)
         if change is not None:
             for program in self._programs.values():
