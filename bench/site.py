@@ -14,6 +14,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -29,6 +30,7 @@ from stentor.clock import SystemClock
 from stentor.media.rendition import RenditionName
 from stentor.room.documents import RoomDocument
 from stentor.supervisor.spawn import spawn, stentor_command
+from tests.fakes.certificates import write_certificate
 from tests.fakes.installation import free_ports
 from tests.fakes.nats_server import running_nats
 from tests.fakes.wav_origin import room_document
@@ -49,6 +51,7 @@ class Site:
     edges: list[asyncio.subprocess.Process]
     private: list[int]
     log: Path
+    tls: ssl.SSLContext | None = None
 
     @property
     def pids(self) -> list[int]:
@@ -86,7 +89,7 @@ class Site:
         said: object = None
         async with asyncio.timeout(limit_s):
             while said != block_steps:
-                body = (await _get(self.port, f"/r/{ROOM}/state.json")).partition(b"\r\n\r\n")[2]
+                body = (await _get(self.port, f"/r/{ROOM}/state.json", self.tls)).partition(b"\r\n\r\n")[2]
                 said = json.loads(body)["delivery"]["block_steps"]
                 await asyncio.sleep(0.25)
 
@@ -99,6 +102,7 @@ async def site(
     block_steps: int = 1,
     renditions: Sequence[RenditionName] = (RenditionName.OPUS,),
     settings: dict[str, object] | None = None,
+    tls: bool = False,
 ) -> AsyncIterator[Site]:
     """Put a room on air until the context ends; yields once every edge serves it.
 
@@ -108,6 +112,7 @@ async def site(
         block_steps: how many steps a block has at least.
         renditions: what the origin sends.
         settings: more settings of the edges, named as in config.
+        tls: let the edges speak TLS themselves.
     """
     raise_descriptors()
     clock = SystemClock()
@@ -134,6 +139,7 @@ async def site(
             "log_format": "json",
             **(settings or {}),
         }
+        context = _tls(folder, values) if tls else None
         log = folder / "edges.log"
         edges: list[asyncio.subprocess.Process] = []
         private = free_ports(len(cores))
@@ -142,10 +148,10 @@ async def site(
             own = {"private_port": private_port, "process": f"edge-{len(edges) + 1}", "listen_fd": listening.fileno()}
             edges.append(await stack.enter_async_context(_edge(core, values | own, log, listening.fileno())))
             await _until_ready(private_port, edges[-1], log)
-        await _first_listener(port)
+        await _first_listener(port, context)
         if rest is not None:
             pin(os.getpid(), rest)
-        yield Site(port, document, origin, bus, edges, private, log)
+        yield Site(port, document, origin, bus, edges, private, log, context)
 
 
 @asynccontextmanager
@@ -180,8 +186,14 @@ async def _until_ready(private_port: int, edge: asyncio.subprocess.Process, log:
     raise AssertionError(f"the edge is not ready:\n{_end_of(log)}")
 
 
-async def _get(port: int, path: str) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+def _tls(folder: Path, values: dict[str, object]) -> ssl.SSLContext:
+    write_certificate(folder)
+    values |= {"tls_cert": folder / "cert.pem", "tls_key": folder / "key.pem"}
+    return ssl.create_default_context(cafile=str(folder / "cert.pem"))
+
+
+async def _get(port: int, path: str, tls: ssl.SSLContext | None = None) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     try:
         writer.write(f"GET {path} HTTP/1.0\r\nHost: b\r\n\r\n".encode())
         return await reader.read()
@@ -189,9 +201,9 @@ async def _get(port: int, path: str) -> bytes:
         writer.close()
 
 
-async def _first_listener(port: int) -> None:
+async def _first_listener(port: int, tls: ssl.SSLContext | None) -> None:
     """Have an edge subscribe to the room, which it does for its first listener, and wait until that one hears."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     writer.write(f"GET {LISTEN} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
     async with asyncio.timeout(10):
         await reader.readuntil(b"\r\n\r\n")
