@@ -2,7 +2,7 @@
 
 Two TUN devices (Linux, root only), one in this namespace and one in a namespace of its own; a relay moves packets
 between them. In each direction a packet is dropped by chance or because the line is down, waits for those before it to
-be sent at the line's rate (drop-tail queue), and arrives after the delay. `tc netem` does the same where a kernel has it.
+be sent at the line's rate (drop-tail queue), and arrives after the delay. `tc netem` is missing from some kernels.
 """
 
 import asyncio

@@ -98,6 +98,29 @@ async def test_who_speaks_is_seen_and_said(mock: Mock, open_page: Opener) -> Non
     await expect(tab.page.get_by_test_id("announcement")).to_contain_text("nine o’clock")
 
 
+@pytest.mark.parametrize(
+    ("language", "blocks", "cached"),
+    [
+        ("en", "Sound comes in blocks of 1.9 s, so that many people can listen.", "3,000 more through caches"),
+        ("ar", "دفعات مدتها", "عبر ذاكرات التخزين المؤقت"),
+    ],
+)
+async def test_size_of_blocks_and_hidden_listeners_are_told_apart(
+    mock: Mock, open_page: Opener, language: str, blocks: str, cached: str
+) -> None:
+    await mock.turn("room/live", audience={"listeners": 1284, "by_beacon": 0}, delivery={"block_steps": 1})
+    tab = await open_page(f"{mock.audience}/r/live", locale=language)
+    await expect(tab.page.get_by_test_id("audience")).to_be_visible()
+    await expect(tab.page.get_by_test_id("delivery")).to_have_count(0)
+    await expect(tab.page.get_by_test_id("audience-by-beacon")).to_have_count(0)
+    audience = {"listeners": 1284, "by_beacon": 3000}
+    await mock.turn("room/live", audience=audience, delivery={"block_steps": 8, "block_s": 1.92})
+    await expect(tab.page.get_by_test_id("delivery")).to_contain_text(blocks, timeout=10_000)
+    await expect(tab.page.get_by_test_id("audience-by-beacon")).to_contain_text(cached)
+    await expect(tab.page.get_by_test_id("audience")).to_have_attribute("data-count", "1284")
+    assert await tab.axe() == []
+
+
 async def test_language_is_remembered(mock: Mock, open_page: Opener) -> None:
     tab = await open_page(f"{mock.audience}/r/held")
     await tab.page.get_by_test_id("language-ar").click()
