@@ -207,6 +207,7 @@ async def run_edge(settings: Settings) -> None:
             chosen = EdgeSettings(
                 name=f"{settings.node}.{process.name}",
                 staff_url=settings.staff_url,
+                media_url=settings.media_url,
                 pages=WEB_DIST,
                 ticket_key=hashlib.sha256(secret).digest(),
                 drain_s=0.5,

@@ -101,6 +101,11 @@ class Settings(BaseSettings):
         description="Addresses or networks of fronts whose X-Forwarded-For edges believe, separated by commas.",
         json_schema_extra=_extra(ADDRESSES),
     )
+    media_url: str = Field(
+        "",
+        description="Address of a CDN that fetches playlists and media from the audience port: https://cdn.example.org",
+        json_schema_extra=_extra(ADDRESSES),
+    )
     udp_ports: str = Field(
         "50000-50049",
         description="UDP ports for speakers' media; each room that is open takes one.",
@@ -192,7 +197,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps links
 
-    @field_validator("public_url", "staff_url")
+    @field_validator("public_url", "staff_url", "media_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
         if url:

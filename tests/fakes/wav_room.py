@@ -77,13 +77,16 @@ async def wav_room(
     origin: bool = True,
     limits: Limits | None = None,
     drain_s: float = 0.5,
+    media_url: str = "",
 ) -> AsyncIterator[WavRoom]:
     """Serve one room until the context ends; everything that was started is ended."""
     clock = SystemClock()
     bus = MemoryBus(clock)
     document = room_document("demo", clock, state)
     await bus.put("rooms", "demo", document.to_bytes())
-    settings = EdgeSettings(name="edge-1", staff_url="http://127.0.0.1:1", pages=pages, drain_s=drain_s)
+    settings = EdgeSettings(
+        name="edge-1", staff_url="http://127.0.0.1:1", pages=pages, drain_s=drain_s, media_url=media_url
+    )
     edge = Edge(bus=bus, clock=clock, settings=replace(settings, limits=limits or Limits()), replay=replay)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with asyncio.TaskGroup() as tasks:

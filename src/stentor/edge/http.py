@@ -16,7 +16,7 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 NO_STORE = "no-store"
 ONE_SECOND = "public, max-age=1"
 
-CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Date, Retry-After"}
+CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Age, Date, Retry-After"}
 """On everything that a player or a page of another origin may read."""
 
 

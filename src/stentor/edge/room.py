@@ -14,7 +14,7 @@ from stentor.edge.playback import Playback
 from stentor.edge.progressive import Progressive
 from stentor.edge.push import Push
 from stentor.edge.relay import Output, Relay
-from stentor.edge.state_json import state_json
+from stentor.edge.state_json import Places, state_json, streams_json
 from stentor.edge.websocket import CloseCode
 from stentor.errors import Conflict
 from stentor.media.grid import STEP_NS, Step
@@ -49,7 +49,7 @@ class Surroundings:
     bus: Bus
     clock: Clock
     limits: Limits
-    staff_url: str
+    places: Places
     spawn: Spawn
     timed: Callable[[Output], Output]
     retry_spread_s: Callable[[], float] = lambda: 3.0
@@ -119,6 +119,10 @@ class Room:
         around.spawn(relay.run())
         return Program(relay, progressive, playback, push)
 
+    def streams(self) -> dict[str, object]:
+        """Return the addresses of the room's streams."""
+        return streams_json(self.document.room, self._around.places)
+
     # What is said about the room.
 
     def set_document(self, document: RoomDocument) -> None:
@@ -168,7 +172,7 @@ class Room:
             people = tuple(person.model_copy(update={"speaking": False}) for person in stage.people)
             stage = stage.model_copy(update={"on_air": False, "people": people})
         audience = {"listeners": self.listeners(), "by_beacon": self.audience.by_beacon()}
-        fields = state_json(self.document, stage, audience, self.block_steps, self._around.staff_url, self.replay)
+        fields = state_json(self.document, stage, audience, self.block_steps, self._around.places, self.replay)
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     def _with_time(self, fields: str) -> bytes:

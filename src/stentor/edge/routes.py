@@ -22,7 +22,7 @@ from stentor.edge.push import turn_away
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Room, Spawn
 from stentor.edge.rooms import Rooms
-from stentor.edge.state_json import streams_json, summary_json
+from stentor.edge.state_json import summary_json
 from stentor.edge.static import StaticFiles
 from stentor.edge.tickets import Tickets
 from stentor.edge.websocket import CloseCode
@@ -116,7 +116,7 @@ class Routes:
         if request.method != "POST":
             raise _not_allowed("POST")
         ticket = self._tickets.issue(room.document.room, self._clock.wall_ns())
-        return json_response({"admitted": True, "ticket": ticket, "streams": streams_json(room.document.room)})
+        return json_response({"admitted": True, "ticket": ticket, "streams": room.streams()})
 
     def _beacon(self, request: Request, room: Room) -> Response:
         if request.method != "POST":

@@ -25,6 +25,7 @@ from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Surroundings
 from stentor.edge.rooms import AUDIENCES, STAGES, Rooms
 from stentor.edge.routes import Routes
+from stentor.edge.state_json import Places
 from stentor.edge.static import StaticFiles
 from stentor.edge.tickets import Tickets
 from stentor.errors import StentorError, Unavailable
@@ -42,8 +43,9 @@ log = logger("edge")
 class EdgeSettings:
     """What is set about an edge.
 
-    ``name`` tells this edge from others in audience reports; ``staff_url`` is where speakers and hosts go (the
-    page may connect there); ``pages`` is the folder of the built page; ``ticket_key`` is shared by all edges;
+    ``name`` tells this edge from others in audience reports; ``staff_url`` is where speakers and hosts go,
+    ``media_url`` a CDN before playlists and media (the page may connect to both); ``pages`` is the folder of the
+    built page; ``ticket_key`` is shared by all edges;
     ``drain_s`` is how long a stop waits for answers under way, ``retry_spread_s`` over how many seconds the
     listeners of push are told to come back at least; ``trusted_proxies`` are the fronts whose word on clients'
     addresses is believed; ``max_block_steps`` is how large blocks become by the edge's own choice.
@@ -51,6 +53,7 @@ class EdgeSettings:
 
     name: str
     staff_url: str = ""
+    media_url: str = ""
     pages: Path | None = None
     ticket_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     drain_s: float = 2.0
@@ -86,11 +89,12 @@ class Edge:
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._delivery = Delivery(clock, settings.max_block_steps)
+        places = Places(settings.staff_url, settings.media_url)
         around = Surroundings(
-            bus, clock, settings.limits, settings.staff_url, self.spawn, self._delivery.load.timed, self.retry_spread_s
+            bus, clock, settings.limits, places, self.spawn, self._delivery.load.timed, self.retry_spread_s
         )
         self.rooms = Rooms(settings.name, around, replay)
-        files = StaticFiles(settings.pages, settings.staff_url)
+        files = StaticFiles(settings.pages, places)
         self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
         self._routes.date_line = self.date_line
         self._reactor: Reactor | None = None

@@ -1,9 +1,19 @@
 """state.json: what the page shows, merged from control's document, the origin's and the edges' counts."""
 
+from dataclasses import dataclass
+
 from stentor.clock import UnixNs, iso_utc
 from stentor.media.grid import SAMPLE_RATE_HZ, STEP_SAMPLES
 from stentor.room.documents import RoomDocument, StageDocument, StagePerson
 from stentor.room.states import OPEN_STATES, RoomState
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Addresses beside this edge: of the staff port, and of a CDN before playlists and media ("" where none is)."""
+
+    staff_url: str = ""
+    media_url: str = ""
 
 
 def state_json(
@@ -11,7 +21,7 @@ def state_json(
     stage: StageDocument | None,
     audience: dict[str, int],
     block_steps: int,
-    staff_url: str,
+    places: Places,
     replay: dict[str, object] | None,
 ) -> dict[str, object]:
     """Return the fields of state.json but ``server_time`` (docs/design.md), which changes while nothing else does."""
@@ -34,19 +44,19 @@ def state_json(
         "announcement": _announcement(room),
         "recorded": room.recorded,
         "key_fingerprint": room.key_fingerprint,
-        "staff_url": staff_url,
-        "streams": streams_json(room.room),
+        "staff_url": places.staff_url,
+        "streams": streams_json(room.room, places),
         "replay": replay if room.state in (RoomState.ENDED, RoomState.PUBLISHED) else None,
     }
 
 
-def streams_json(room: str) -> dict[str, object]:
-    """Return the addresses of a room's streams."""
+def streams_json(room: str, places: Places) -> dict[str, object]:
+    """Return the addresses of a room's streams; a CDN takes the playlists and what they name, nothing else."""
     base = f"/r/{room}"
     return {
         "push": f"{base}/push",
-        "hls": f"{base}/live.m3u8",
-        "hls_opus": f"{base}/live-opus.m3u8",
+        "hls": f"{places.media_url}{base}/live.m3u8",
+        "hls_opus": f"{places.media_url}{base}/live-opus.m3u8",
         "listen": {name: f"{base}/listen.{name}" for name in ("aac", "mp3", "opus")},
     }
 

@@ -4,8 +4,10 @@ import hashlib
 import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from stentor.edge.http import IMMUTABLE, Request, Response
+from stentor.edge.http import IMMUTABLE, ONE_SECOND, Request, Response
+from stentor.edge.state_json import Places
 from stentor.telemetry import logger
 
 _PAGE = "index.html"
@@ -31,11 +33,13 @@ class StaticFiles:
     ``.gz`` siblings stand in for a file where the client takes them.
     """
 
-    def __init__(self, folder: Path | None, connect_sources: str) -> None:
+    def __init__(self, folder: Path | None, places: Places) -> None:
+        media = _origin(places.media_url)
         self._csp = (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-            "media-src 'self' blob:; worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; "
-            f"form-action 'none'; frame-ancestors 'none'; connect-src 'self' ws: wss: {connect_sources}".rstrip()
+            f"media-src 'self' blob:{media}; worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; "
+            "form-action 'none'; frame-ancestors 'none'; "
+            f"connect-src 'self' ws: wss:{_origin(places.staff_url)}{media}"
         )
         files = _read(folder) if folder is not None and folder.is_dir() else {}
         if _PAGE not in files:
@@ -84,12 +88,18 @@ class StaticFiles:
         headers = {"Content-Type": kind, "X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding"}
         if suffix == ".html":
             return headers | {
-                "Cache-Control": "no-cache",
+                "Cache-Control": ONE_SECOND,
                 "Content-Security-Policy": self._csp,
                 "Referrer-Policy": "no-referrer",
             }
         immutable = name.startswith("assets/")
         return headers | {"Cache-Control": IMMUTABLE if immutable else "public, max-age=3600"}
+
+
+def _origin(url: str) -> str:
+    """Return the origin of an address as one more source of a policy, or nothing."""
+    parts = urlsplit(url)
+    return f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 def _read(folder: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import pytest
 from stentor.clock import NS_PER_S, MonotonicNs, UnixNs
 from stentor.edge.audience import Audience
 from stentor.edge.http import Request
-from stentor.edge.state_json import state_json
+from stentor.edge.state_json import Places, state_json, streams_json
 from stentor.edge.static import StaticFiles
 from stentor.edge.tickets import LIFETIME_S, Tickets
 from stentor.room.documents import Announcement, AudienceReport, Role, RoomDocument, StageDocument, StagePerson
@@ -72,7 +72,7 @@ def files(tmp_path: Path) -> StaticFiles:
     (tmp_path / "assets" / "a-1.js").write_text("let a")
     (tmp_path / "assets" / "a-1.js.gz").write_bytes(gzip.compress(b"let a"))
     (tmp_path / "assets" / "a-1.js.br").write_bytes(b"br")
-    return StaticFiles(tmp_path, "https://staff.example")
+    return StaticFiles(tmp_path, Places("https://staff.example", "https://cdn.example/of/us"))
 
 
 def test_the_page_is_strict_and_revalidated(files: StaticFiles) -> None:
@@ -80,11 +80,11 @@ def test_the_page_is_strict_and_revalidated(files: StaticFiles) -> None:
     head = page.head.decode()
     assert page.body == b"<p>page"
     for line in (
-        "Cache-Control: no-cache",
+        "Cache-Control: public, max-age=1",
         "X-Content-Type-Options: nosniff",
         "default-src 'none'; script-src 'self'; style-src 'self'",
-        "media-src 'self' blob:",
-        "connect-src 'self' ws: wss: https://staff.example",
+        "connect-src 'self' ws: wss: https://staff.example https://cdn.example",
+        "media-src 'self' blob: https://cdn.example;",
         "frame-ancestors 'none'",
     ):
         assert line in head
@@ -116,7 +116,7 @@ def test_other_files_are_not_served(files: StaticFiles, path: str) -> None:
 
 
 def test_without_a_built_page_it_says_how_to_build_it() -> None:
-    assert b"make setup" in StaticFiles(None, "").page(request("/")).body
+    assert b"make setup" in StaticFiles(None, Places()).page(request("/")).body
 
 
 ROOM = RoomDocument(
@@ -141,7 +141,7 @@ STAGE = StageDocument(
 
 
 def test_state_json_has_the_fields_of_the_design() -> None:
-    state = state_json(ROOM, STAGE, {"listeners": 12, "by_beacon": 3}, 4, "https://staff.example", None)
+    state = state_json(ROOM, STAGE, {"listeners": 12, "by_beacon": 3}, 4, Places("https://staff.example"), None)
     assert set(state) | {"server_time"} == {
         "room", "title", "description", "language", "state", "on_air", "epoch", "planned_start", "time_zone",
         "started_at", "ended_at", "server_time", "people", "audience", "announcement", "recorded", "key_fingerprint",
@@ -159,6 +159,13 @@ def test_state_json_has_the_fields_of_the_design() -> None:
 
 @pytest.mark.parametrize("state", [RoomState.SCHEDULED, RoomState.ENDED, RoomState.PUBLISHED])
 def test_nobody_is_on_stage_in_a_room_that_is_not_open(state: RoomState) -> None:
-    said = state_json(ROOM.model_copy(update={"state": state}), STAGE, {}, 1, "", {"hls": "x"})
+    said = state_json(ROOM.model_copy(update={"state": state}), STAGE, {}, 1, Places(), {"hls": "x"})
     assert (said["on_air"], said["people"]) == (False, [])
     assert said["replay"] == ({"hls": "x"} if state is not RoomState.SCHEDULED else None)
+
+
+def test_a_cdn_takes_playlists_and_media_alone() -> None:
+    at_home, by_cdn = (streams_json("demo", Places("", url)) for url in ("", "https://cdn.example/of/us"))
+    assert by_cdn | {"hls": "", "hls_opus": ""} == at_home | {"hls": "", "hls_opus": ""}
+    assert by_cdn["hls"] == "https://cdn.example/of/us/r/demo/live.m3u8"
+    assert by_cdn["hls_opus"] == "https://cdn.example/of/us/r/demo/live-opus.m3u8"
