@@ -3,7 +3,7 @@
 import os
 import socket
 import struct
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from statistics import median
 
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
@@ -12,8 +12,8 @@ from stentor.edge.metrics import BEHIND, LOOP_LAG, PASS
 from stentor.edge.relay import Output
 from stentor.media.chunk import Chunk
 
-_BEAT_S = 0.07
-"""No divisor of a step, so that the beats fall on all its parts in turn."""
+BEAT_S = 0.25
+"""Each wake-up costs, so they are few. No divisor of a step, so that the beats fall on all its parts in turn."""
 _TCP_INFO_BYTES = 32
 _TCPI_UNACKED = struct.Struct("=24xI")
 """In tcp_info of a listening socket: how many connections wait to be accepted (Linux, net/ipv4/tcp.c)."""
@@ -29,15 +29,16 @@ class EdgeLoad:
         self._cpu_s = _cpu_s()
         self._since: MonotonicNs = clock.monotonic_ns()
 
-    async def beat(self) -> None:
-        """Note how late the loop is, for ever."""
+    async def beat(self, also: Callable[[], None]) -> None:
+        """Note how late the loop is, for ever, and do what else is due as often (every 0.25 s)."""
         due = self._clock.monotonic_ns()
         while True:
-            due = MonotonicNs(due + int(_BEAT_S * NS_PER_S))
+            due = MonotonicNs(due + int(BEAT_S * NS_PER_S))
             await self._clock.sleep_until(due)
             now = self._clock.monotonic_ns()
             self._lags_ns.append(now - due)
-            due = max(due, MonotonicNs(now - int(_BEAT_S * NS_PER_S)))
+            due = max(due, MonotonicNs(now - int(BEAT_S * NS_PER_S)))
+            also()
 
     def note_pass(self, output: Hashable, took_ns: int) -> None:
         """Note how long it took to send an output's blocks of one step."""

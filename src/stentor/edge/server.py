@@ -32,7 +32,6 @@ from stentor.errors import StentorError, Unavailable
 from stentor.telemetry import logger
 
 TICK_S = 1.0
-BALANCE_S = 0.2
 _SYNC_POLL_S = 0.02
 _METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 
@@ -116,8 +115,7 @@ class Edge:
                 tasks.create_task(self.rooms.watch_rooms()),
                 tasks.create_task(self.rooms.watch_stages()),
                 tasks.create_task(self._tick()),
-                tasks.create_task(self._keep_balance()),
-                tasks.create_task(self._delivery.load.beat()),
+                tasks.create_task(self._delivery.load.beat(self._keep_balance)),
             ]
             async with (
                 self._bus.subscribe(STAGES, self.rooms.take_stage),
@@ -196,13 +194,11 @@ class Edge:
             CONNECTIONS.set(self.connections)
             await self.rooms.tick()
 
-    async def _keep_balance(self) -> None:
+    def _keep_balance(self) -> None:
         """Tell the other edges of this machine how many are here, and accept when it is our turn."""
-        while True:
-            await self._clock.sleep(BALANCE_S)
-            if self._acceptor is not None and not self.draining:
-                self._balance.note(self.connections, self.now())
-                self._acceptor.resume()
+        if self._acceptor is not None and not self.draining:
+            self._balance.note(self.connections, self.now())
+            self._acceptor.resume()
 
     # What connections ask (connection.Host).
 

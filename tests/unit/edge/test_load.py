@@ -27,7 +27,7 @@ class _Late:
 
 async def _second(clock: VirtualClock, load: EdgeLoad) -> Sample:
     async with asyncio.TaskGroup() as group:
-        beating = group.create_task(load.beat())
+        beating = group.create_task(load.beat(lambda: None))
         await clock.advance(1.0)
         beating.cancel()
     return load.sample(connections=10, behind=2, block_steps=4, accept_queue=7)
