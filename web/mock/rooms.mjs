@@ -30,7 +30,6 @@ export function makeRooms(origin) {
       title: "Letters From the Coast",
       people: PEOPLE,
       listeners: 1284,
-      by_beacon: 412,
       on_air: true,
       started_at: iso(-20 * 60_000),
       announcement: { text: "Questions are taken from nine o’clock.", at: iso(-60_000) },

@@ -206,6 +206,7 @@ async def test_announcement_goes_up_and_comes_down(mock: Mock, open_page: Opener
 
 
 async def test_hosts_see_who_listens_and_who_was_lost(mock: Mock, open_page: Opener) -> None:
+    await mock.turn("room/live", audience={"listeners": 1284, "by_beacon": 412})
     tab = await open_page(f"{mock.staff}/r/live#t=host", viewport=DESK)
     see = tab.page.get_by_test_id
     await expect(see("crowd-count")).to_have_text("1,284 people are listening")
