@@ -18,13 +18,13 @@ PATH = "/usr/sbin:/usr/bin"
 
 
 @contextmanager
-def varnish(folder: Path, upstream: int) -> Iterator[str]:
+def varnish(folder: Path, upstream: int, port: int = 0) -> Iterator[str]:
     """Run Varnish with deploy/varnish.vcl before a port of the loopback; yield its address."""
+    port = port or free_ports(1)[0]
     text = (DEPLOY / "varnish.vcl").read_text()
     assert '.port = "8000"' in text
     file = folder / "stentor.vcl"
     file.write_text(text.replace('.port = "8000"', f'.port = "{upstream}"'))
-    (port,) = free_ports(1)
     work = folder / "varnish"
     command = [_program("varnishd"), "-j", "none", "-F", "-a", f"127.0.0.1:{port}", "-f", str(file), "-n", str(work)]
     command += ["-s", "malloc,32m", "-p", "thread_pool_min=100", "-p", "vsl_space=16m"]
