@@ -322,11 +322,8 @@ export const ar: Catalogue = {
   "host.delivery.label": "الصوت في كتل لا تقل عن",
   "host.delivery.auto": "تلقائي",
   "host.delivery.auto.hint": "يُبقي كل خادم التأخير أقصر ما يسمح به حِمله، ويكبّر كتله قبل أن يفقد مستمعين.",
-  "host.delivery.size": "{seconds} ث",
-  "host.delivery.effect":
-    "يتأخر الصوت عند المستمعين حتى {delay} ث عنه مع أصغر الكتل. ويأخذ الإرسال {share}٪ من الجهد، فيتسع المكان لمستمعين أكثر.",
-  "host.delivery.grow":
-    "تبطئ مشغلاتنا قليلًا نحو {seconds} ث حتى تصل إلى ذلك دون أن ينقطع صوتها، وقد تتوقف برامج أخرى مرة واحدة.",
+  "host.delivery.effect": "يتأخر الصوت حتى {delay} ث عنه مع أصغر الكتل، ويأخذ الإرسال {share}٪ من الجهد فيتسع لأكثر.",
+  "host.delivery.grow": "تبطئ مشغلاتنا قليلًا نحو {seconds} ث دون أن ينقطع صوتها، وقد تتوقف برامج أخرى مرة.",
   "host.delivery.shrink": "يسري فورًا، وتلحق المشغلات بالبث من تلقاء نفسها.",
   "host.delivery.now": "الكتل الآن: {sizes}",
   "host.delivery.apply": "طبّق",

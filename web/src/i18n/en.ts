@@ -279,7 +279,6 @@ export const en = {
   "host.delivery.auto": "Automatic",
   "host.delivery.auto.hint":
     "Each server keeps the delay as short as its load allows, and makes its blocks larger before it loses listeners.",
-  "host.delivery.size": "{seconds} s",
   "host.delivery.effect":
     "Listeners hear up to {delay} s later than with the smallest blocks. Sending takes {share} % of the work, which leaves room for more listeners.",
   "host.delivery.grow":

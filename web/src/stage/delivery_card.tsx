@@ -32,7 +32,7 @@ export function DeliveryCard({ api, room, now, watch }: Props) {
       watch.takeRoom(await api.deliver(room.room, chosen === 1 ? null : chosen));
       setPicked(null);
     });
-  const size = (steps: number) => t("host.delivery.size", { seconds: number(steps * STEP_S, 2) });
+  const size = (steps: number) => t("player.latency.value", { seconds: number(steps * STEP_S, 2) });
   const sizes = [...new Set(now)].sort((a, b) => a - b).map(size);
   return (
     <section class="card" aria-labelledby="delivery-title" data-testid="delivery" data-set={set}>
