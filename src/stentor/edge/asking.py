@@ -11,7 +11,7 @@ SEEN_NS = 6 * NS_PER_S
 KEY_BYTES = 8
 SLICES = 16
 _MAX_PLAYERS = 100_000
-_MAX_NEWS = 20_000
+_MAX_NEWS = 10_000
 
 
 def slice_of(key: bytes) -> int:

@@ -14,7 +14,7 @@ from stentor.clock import NS_PER_S, MonotonicNs
 HEARD_NS = 70 * NS_PER_S
 SETTLE_NS = 5 * NS_PER_S
 _MAX_PLAYERS = 200_000
-_MAX_NEWS = 20_000
+_MAX_NEWS = 10_000
 
 
 class _Player:
