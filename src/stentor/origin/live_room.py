@@ -16,7 +16,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
 
 from stentor.bus.port import Bus
-from stentor.clock import Clock, MonotonicNs
+from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.errors import NotFound
 from stentor.media.grid import Step
 from stentor.origin.cast import Cast, OpenSession
@@ -41,6 +41,11 @@ _TICK = Histogram(
     "stentor_origin_tick_seconds",
     "Work of one 20 ms tick",
     buckets=(0.001, 0.002, 0.004, 0.008, 0.012, 0.016, 0.02, 0.05),
+)
+_LATENESS = Histogram(
+    "stentor_origin_tick_late_seconds",
+    "How long after it was due a 20 ms tick began",
+    buckets=(0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25),
 )
 _LATE = Counter("stentor_origin_late_ticks_total", "Ticks that began more than 20 ms after they were due")
 _GARBLED = Counter("stentor_origin_garbled_documents_total", "Documents of our room that could not be read")
@@ -123,7 +128,9 @@ class LiveRoom:
         while True:
             due = MonotonicNs(mono_zero + (tick + 1) * TICK_NS)
             await self._clock.sleep_until(due)
-            if self._clock.monotonic_ns() - due > TICK_NS:
+            late_ns = self._clock.monotonic_ns() - due
+            _LATENESS.observe(late_ns / NS_PER_S)
+            if late_ns > TICK_NS:
                 _LATE.inc()
             ended = tick % TICKS_PER_STEP == 0 and self._document.state not in OPEN_STATES
             if ended and tick >= program_starts:
