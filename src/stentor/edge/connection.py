@@ -15,12 +15,18 @@ import httptools
 
 from stentor.clock import NS_PER_S, MonotonicNs
 from stentor.edge.http import HeadTooLarge, Limits, Request, RequestHead, Response, TooSlow, problem
+from stentor.edge.metrics import REFUSED, Refusal
 from stentor.edge.reactor import Line
 from stentor.errors import BadRequest, StentorError, TooLarge
 
 _SLICE_BYTES = 4_096
 _JOINED_BYTES = 4_096
 """A small body is copied behind its head, a large one stays shared while it is owed."""
+_REFUSALS = {
+    HeadTooLarge.slug: Refusal.HEAD_TOO_LARGE,
+    TooLarge.slug: Refusal.BODY_TOO_LARGE,
+    "pipelined": Refusal.PIPELINED,
+}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -128,6 +134,7 @@ class Connection:
 
     def stalled(self) -> None:
         """Give up: the client does not read."""
+        REFUSED.labels(Refusal.NEVER_READ.value).inc()
         self.abort()
 
     def received(self, data: bytes) -> None:
@@ -217,7 +224,7 @@ class Connection:
         path, query = self._head.split_target()
         self._in_head, self._raw_bytes = True, 0
         if len(self._pending) >= self._host.limits.pipelined:
-            raise BadRequest("Too many requests were sent without waiting for an answer.")
+            raise BadRequest("Too many requests were sent without waiting for an answer.", slug="pipelined")
         method = self._parser.get_method().decode("ascii")
         keep_alive = self._parser.should_keep_alive()
         self._pending.append(
@@ -318,6 +325,9 @@ class Connection:
 
     def _refuse(self, error: StentorError) -> None:
         """Answer what cannot be understood, once, and close."""
+        late = Refusal.HEAD_LATE if self._in_head else Refusal.BODY_LATE
+        reason = late if isinstance(error, TooSlow) else _REFUSALS.get(error.kind, Refusal.GARBLED)
+        REFUSED.labels(reason.value).inc()
         self._parser = None
         if self.busy:
             self.abort()
@@ -344,6 +354,7 @@ class Connection:
         if self._raw_bytes or not self._in_head:
             self._refuse(TooSlow("The request did not come in time."))
         else:
+            REFUSED.labels(Refusal.SILENT.value).inc()
             self.close()
 
     def close(self) -> None:

@@ -40,7 +40,6 @@ class Refusal(StrEnum):
     GARBLED = "garbled"
     PIPELINED = "pipelined"
     NEVER_READ = "never-read"
-    OVER_LIMIT = "over-limit"
 
 
 LISTENERS = Gauge("stentor_edge_listeners_count", "Listeners now.", ["transport"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stentor.clock import NS_PER_S, MonotonicNs
 from stentor.edge.connection import Connection
 from stentor.edge.http import Limits, Request, Response
+from stentor.edge.metrics import REFUSED, Refusal
 from stentor.errors import Conflict, StentorError
 
 
@@ -174,6 +175,37 @@ def test_what_breaks_a_rule_is_told_so_once_and_closed(data: bytes, status: int)
     assert desk.asked == []
     connection.received(GET)
     assert desk.asked == []
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "silent"),
+        (b"GET / HT", "head-late"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nx", "body-late"),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 65 + b"\r\n", "head-too-large"),
+        (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n", "body-too-large"),
+        (b"rubbish\r\n\r\n", "garbled"),
+        (b"GET /hold HTTP/1.1\r\n\r\n" * 30, "pipelined"),
+    ],
+)
+def test_who_is_refused_is_counted_by_reason(data: bytes, reason: str) -> None:
+    def counts() -> dict[str, float]:
+        return {each.value: REFUSED.labels(each.value)._value.get() for each in Refusal}
+
+    before = counts()
+    connection, wire, desk = connect()
+    connection.received(data)
+    desk.wait(11)
+    assert wire.closed
+    assert {name: count - before[name] for name, count in counts().items() if count != before[name]} == {reason: 1}
+
+
+def test_who_does_not_read_its_answer_is_counted() -> None:
+    before = REFUSED.labels("never-read")._value.get()
+    connection, wire, _ = connect()
+    connection.stalled()
+    assert (wire.aborted, REFUSED.labels("never-read")._value.get()) == (True, before + 1)
 
 
 @given(st.binary(max_size=400), st.integers(1, 50))
