@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,11 @@ from stentor.telemetry import dump_rate_limited, logger
 
 if TYPE_CHECKING:
     from stentor.bus.nats import NatsBus
+    from stentor.bus.port import Bus
+    from stentor.bus.upstream import UpstreamBus
     from stentor.control.server import Control
+    from stentor.replay.replay import Replay
+    from stentor.replay.upstream import UpstreamReplay
 
 WEB_DIST = Path(__file__).parent / "web" / "dist"
 _RETRY_S = 1.0
@@ -40,7 +44,7 @@ class Process:
 
     name: str
     clock: Clock
-    bus: "NatsBus"
+    bus: "Bus"
     health: Health
     stop: asyncio.Event
 
@@ -77,8 +81,9 @@ async def running_process(settings: Settings, role: str) -> AsyncIterator[Proces
         ticker = await stack.enter_async_context(asyncio.TaskGroup())
         beat = ticker.create_task(_every_second(clock))
         stack.callback(beat.cancel)
-        bus = await stack.enter_async_context(_bus(settings, clock, role, name))
-        health.add(_bus_reasons(bus))
+        below = role == "edge" and settings.upstream
+        opening = _upstream(settings, clock, name, health) if below else _bus(settings, clock, role, name, health)
+        bus: Bus = await stack.enter_async_context(opening)
         yield Process(name, clock, bus, health, stop)
         health.starting = True
 
@@ -103,7 +108,7 @@ async def _every_second(clock: Clock) -> None:
 
 
 @asynccontextmanager
-async def _bus(settings: Settings, clock: Clock, role: str, name: str) -> AsyncIterator["NatsBus"]:
+async def _bus(settings: Settings, clock: Clock, role: str, name: str, health: Health) -> AsyncIterator["NatsBus"]:
     from stentor.bus.nats import NatsBus
 
     servers = settings.nats_url.split(",")
@@ -120,14 +125,36 @@ async def _bus(settings: Settings, clock: Clock, role: str, name: str) -> AsyncI
             except BusUnavailable as error:
                 log.warning("waiting_for_the_bus", reason=error.detail)
                 await clock.sleep(_RETRY_S)
+        ready = bus
+
+        async def reasons() -> list[str]:
+            return [] if ready.connected else ["the bus does not answer"]
+
+        health.add(reasons)
         yield bus
 
 
-def _bus_reasons(bus: "NatsBus") -> Callable[[], Awaitable[Sequence[str]]]:
-    async def reasons() -> list[str]:
-        return [] if bus.connected else ["the bus does not answer"]
+@asynccontextmanager
+async def _upstream(settings: Settings, clock: Clock, name: str, health: Health) -> AsyncIterator["UpstreamBus"]:
+    """Feed from another edge; wait at the start until it has said which rooms there are."""
+    from stentor.bus.upstream import UpstreamBus
 
-    return reasons
+    edge = edge_name(settings, name)
+    async with UpstreamBus.connect(settings.upstream, clock, edge=edge, key=settings.relay_key) as bus:
+
+        async def reasons() -> list[str]:
+            return [bus.problem] if bus.problem else []
+
+        health.add(reasons)
+        health.waits_for = lambda: bus.problem
+        await bus.synced.wait()
+        yield bus
+
+
+def edge_name(settings: Settings, process: str) -> str:
+    """Return what tells an edge from all others; one that nobody supervises adds its process id."""
+    own = "" if PROCESS_VARIABLE in os.environ else f".{os.getpid()}"
+    return f"{settings.node}.{process}{own}"
 
 
 # --- Roles
@@ -158,7 +185,7 @@ async def run_control(settings: Settings, announce: Callable[[str], None]) -> No
 
 
 @asynccontextmanager
-async def _control(settings: Settings, bus: "NatsBus | None") -> AsyncIterator["Control"]:
+async def _control(settings: Settings, bus: "Bus | None") -> AsyncIterator["Control"]:
     """Join control's parts; without a bus it can only make links."""
     from stentor.bus.memory import MemoryBus
     from stentor.control.server import Control
@@ -192,9 +219,8 @@ async def run_edge(settings: Settings) -> None:
     """Run one edge."""
     from stentor.edge.addresses import networks
     from stentor.edge.balance import Balance
+    from stentor.edge.downstream import RelaySettings
     from stentor.edge.server import Edge, EdgeSettings
-    from stentor.replay.replay import Replay
-    from stentor.store.objects import open_objects
     from stentor.supervisor.ports import bind, inherited
     from stentor.supervisor.tls import renew, tls_context
 
@@ -205,16 +231,17 @@ async def run_edge(settings: Settings) -> None:
         async with running_process(settings, "edge") as process:
             secret = settings.ticket_secret.encode() or secrets.token_bytes(32)
             chosen = EdgeSettings(
-                name=f"{settings.node}.{process.name}",
+                name=edge_name(settings, process.name),
                 staff_url=settings.staff_url,
                 media_url=settings.media_url,
                 pages=WEB_DIST,
                 ticket_key=hashlib.sha256(secret).digest(),
                 drain_s=0.5,
+                relays=RelaySettings(settings.relay_key, settings.public_relays),
                 max_block_steps=settings.max_block_steps,
                 trusted_proxies=networks(settings.trusted_proxies),
             )
-            replay = Replay(open_objects(settings.objects_url), process.clock)
+            replay = _replay(settings, process.clock)
             balance = Balance()
             slot = process.name.removeprefix("edge-")
             if shared is not None and slot.isdigit():  # one of several under a supervisor, which counts from 1
@@ -234,6 +261,18 @@ async def run_edge(settings: Settings) -> None:
                 await serving
                 if renewing is not None:
                     renewing.cancel()
+
+
+def _replay(settings: Settings, clock: Clock) -> "Replay | UpstreamReplay":
+    """Return who answers for replays: the object store, or the edge above."""
+    from stentor.bus.upstream_http import UpstreamAddress
+    from stentor.replay.replay import Replay
+    from stentor.replay.upstream import UpstreamReplay
+    from stentor.store.objects import open_objects
+
+    if settings.upstream:
+        return UpstreamReplay(UpstreamAddress.parse(settings.upstream), clock)
+    return Replay(open_objects(settings.objects_url), clock)
 
 
 async def run_origin(settings: Settings) -> None:

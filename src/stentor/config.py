@@ -169,6 +169,24 @@ class Settings(BaseSettings):
         description="Secret that all edges share, for listeners' tickets; default: one made by `serve`.",
         json_schema_extra=_extra(BACKENDS, secret=True),
     )
+    upstream: str = Field(
+        "",
+        description="For `edge` without NATS: the audience port of another edge to feed from, https://radio.example.org",
+        json_schema_extra=_extra(BACKENDS),
+    )
+    relay_key: str = Field(
+        "",
+        repr=False,
+        description="Key that edges prove to feed from others (environment or file only); default: made by `serve`.",
+        json_schema_extra=_extra(BACKENDS, secret=True),
+    )
+    public_relays: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="How many edges without the relay key may feed from each edge process here, at a time.",
+        json_schema_extra=_extra(BACKENDS),
+    )
     database_url: str = Field(
         "",
         repr=False,
@@ -197,7 +215,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps links
 
-    @field_validator("public_url", "staff_url", "media_url")
+    @field_validator("public_url", "staff_url", "upstream", "media_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
         if url:
@@ -226,10 +244,19 @@ class Settings(BaseSettings):
             raise ValueError("must be a range between 1 and 65535, the smaller port first")
         return text
 
+    @field_validator("relay_key")
+    @classmethod
+    def _long_enough(cls, key: str) -> str:
+        if key and len(key) < 16:
+            raise ValueError("must have at least 16 characters")
+        return key
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both tls_cert and tls_key")
+        if self.upstream and self.nats_url:
+            raise ValueError("an edge feeds either from another edge (upstream) or from NATS (nats_url)")
         own = self.advertise[0] if self.advertise else "localhost"
         fill = {
             "public_url": _url(self.tls, own, self.audience_host, self.audience_port),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stentor.bus.memory import MemoryBus
 from stentor.clock import Clock, SystemClock
+from stentor.edge.downstream import RelaySettings
 from stentor.edge.http import Limits
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.server import Edge, EdgeSettings
@@ -77,6 +78,7 @@ async def wav_room(
     origin: bool = True,
     limits: Limits | None = None,
     drain_s: float = 0.5,
+    relays: RelaySettings | None = None,
     media_url: str = "",
 ) -> AsyncIterator[WavRoom]:
     """Serve one room until the context ends; everything that was started is ended."""
@@ -87,7 +89,8 @@ async def wav_room(
     settings = EdgeSettings(
         name="edge-1", staff_url="http://127.0.0.1:1", pages=pages, drain_s=drain_s, media_url=media_url
     )
-    edge = Edge(bus=bus, clock=clock, settings=replace(settings, limits=limits or Limits()), replay=replay)
+    settings = replace(settings, limits=limits or Limits(), relays=relays or RelaySettings())
+    edge = Edge(bus=bus, clock=clock, settings=settings, replay=replay)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(edge.run(listening))

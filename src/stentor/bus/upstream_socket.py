@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from stentor.bus.upstream_http import UpstreamAddress, opened
 from stentor.errors import StentorError, Unauthenticated, Unavailable
 
-MAX_MESSAGE_BYTES = 262_144
+MAX_MESSAGE_BYTES = 1_048_576
 _OPEN_S = 5.0
-_MAX_UNSENT_BYTES = 262_144
+_MAX_UNSENT_BYTES = 1_048_576
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock, MonotonicNs, iso_utc
 from stentor.edge.audience import Audience
 from stentor.edge.cadence import Cadence
+from stentor.edge.downstream import Downstream
 from stentor.edge.http import Limits
 from stentor.edge.metrics import Leave
 from stentor.edge.playback import Playback
@@ -53,6 +54,7 @@ class Surroundings:
     spawn: Spawn
     timed: Callable[[Output], Output]
     retry_spread_s: Callable[[], float] = lambda: 3.0
+    downstream: Downstream = field(kw_only=True)
 
 
 class Room:
@@ -111,7 +113,8 @@ class Room:
         boxed = name is not RenditionName.MP3
         playback = Playback(rendition, zero_ns, around.limits) if boxed else None
         push = Push(rendition, zero_ns, self.cadence, self.tally) if boxed else None
-        outputs = [around.timed(output) for output in (playback, push, progressive) if output is not None]
+        below = around.downstream.feed(self.document.room, name)
+        outputs = [around.timed(output) for output in (playback, push, progressive, below) if output is not None]
         relay = Relay(self.document.room, rendition, zero_ns, around.bus, around.clock, outputs=outputs)
         if push is not None:
             push.set_state(b'{"type":"state",' + self._with_time(self._render_fields())[1:])

@@ -12,6 +12,7 @@ from stentor.edge.metrics import BY_BEACON, DROPPED, LISTENERS
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Room, Surroundings
 from stentor.errors import BadRequest, NotFound, StentorError
+from stentor.media.rendition import RenditionName
 from stentor.room.documents import AudienceReport, RoomDocument, StageDocument
 from stentor.room.ids import room_id
 from stentor.room.states import RoomState
@@ -44,6 +45,8 @@ class Rooms:
         self._pongs_due: MonotonicNs | None = None
         self._asking: dict[str, MonotonicNs] = {}
         self.synced = False
+        self.downstream = around.downstream
+        self.downstream.rooms = self
 
     def get(self, text: str) -> Room:
         """Return a room; raises NotFound, and also for an address that no room can have."""
@@ -78,10 +81,12 @@ class Rooms:
         room = self._rooms.get(document.key)
         if parsed is None or parsed.state is RoomState.DRAFT:
             self._stages.pop(document.key, None)
+            self.downstream.room_changed(document.key, None)
             if room is not None:
                 del self._rooms[document.key]
                 room.remove()
             return
+        self.downstream.room_changed(document.key, parsed)
         if room is None:
             audience = Audience(self._name, started_ns=self._started_ns)
             room = self._rooms[document.key] = Room(parsed, self._around, audience)
@@ -104,6 +109,7 @@ class Rooms:
         if stage is None:
             return
         self._stages[stage.room] = stage
+        self.downstream.stage_changed(stage)
         room = self._rooms.get(stage.room)
         if room is not None:
             room.set_stage(stage)
@@ -112,12 +118,26 @@ class Rooms:
         """Take another edge's count."""
         report = _parse(AudienceReport, payload)
         room = self._rooms.get(subject.split(".")[1])
-        if report is not None and room is not None and report.edge != self._name:
+        if report is None or room is None:
+            return
+        self.downstream.report_heard(room.document.room, report)
+        if report.edge != self._name:
             room.audience.note_report(report, self._clock.monotonic_ns())
+
+    # What the edges below ask (downstream.Upper).
+
+    def begin(self, room: str, name: RenditionName) -> None:
+        """Begin to relay a rendition if nobody has asked before. Raises NotFound or Conflict."""
+        self.get(room).program(name)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many listen to each room, at all edges."""
+        return {key: room.listeners() for key, room in self._rooms.items()}
 
     async def tick(self) -> None:
         """Do what is due once a second."""
         now = self._clock.monotonic_ns()
+        await self.downstream.tick()
         for room in self.all():
             room.tick()
             if room.replay_wanted and self._replay is not None and now >= self._asking.get(room.document.room, 0):

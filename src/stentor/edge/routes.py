@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable
 
+from stentor.bus.upstream_wire import PATH
 from stentor.clock import Clock, iso_utc
 from stentor.edge.beacons import BeaconRate, read_beacon
 from stentor.edge.connection import Connection
@@ -64,6 +65,8 @@ class Routes:
             return preflight()
         if path.startswith("/r/"):
             return self._in_room(connection, request)
+        if path == PATH:
+            return self._rooms.downstream.join(connection, request)
         if method not in _READ:
             raise _not_allowed("GET, HEAD")
         if path == "/":

@@ -17,6 +17,7 @@ from stentor.edge.balance import Balance, retry_spread_s
 from stentor.edge.cadence import MAX_BLOCK_STEPS
 from stentor.edge.connection import Connection
 from stentor.edge.delivery import Delivery
+from stentor.edge.downstream import Downstream, RelaySettings
 from stentor.edge.http import Limits, Request, Response
 from stentor.edge.listening import prepare
 from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
@@ -60,6 +61,7 @@ class EdgeSettings:
     max_block_steps: int = MAX_BLOCK_STEPS
     trusted_proxies: tuple[Network, ...] = ()
     limits: Limits = Limits()
+    relays: RelaySettings = RelaySettings()
 
 
 class Edge:
@@ -89,8 +91,17 @@ class Edge:
         self._stopping = asyncio.Event()
         self._delivery = Delivery(clock, settings.max_block_steps)
         places = Places(settings.staff_url, settings.media_url)
+        downstream = Downstream(bus, clock, settings.relays)
+        downstream.why_not_ready = self._why_not_ready
         around = Surroundings(
-            bus, clock, settings.limits, places, self.spawn, self._delivery.load.timed, self.retry_spread_s
+            bus,
+            clock,
+            settings.limits,
+            places,
+            self.spawn,
+            self._delivery.load.timed,
+            self.retry_spread_s,
+            downstream=downstream,
         )
         self.rooms = Rooms(settings.name, around, replay)
         files = StaticFiles(settings.pages, places)
@@ -105,6 +116,12 @@ class Edge:
     def ready(self) -> bool:
         """Tell whether to send listeners here: the rooms are known, the bus answers, no stop is under way."""
         return self.started.is_set() and self.rooms.synced and self._bus.connected and not self.draining
+
+    def _why_not_ready(self) -> str:
+        """Return what edges below are told; empty when they may rely on this one."""
+        if self.draining:
+            return "it stops"
+        return "" if self._bus.connected else "its bus does not answer"
 
     async def run(self, listening: socket.socket, tls: SSLContext | None = None) -> None:
         """Serve on a bound socket until ``stop``; returns when everybody has been let go."""
@@ -164,6 +181,7 @@ class Edge:
         return max(self._settings.retry_spread_s, retry_spread_s(self.connections))
 
     async def _drain(self, reactor: Reactor) -> None:
+        self.rooms.downstream.drain()
         for room in self.rooms.all():
             room.drain()
         for line in reactor.all():

@@ -101,12 +101,14 @@ def close_frame(code: CloseCode | int, reason: str = "") -> bytes:
 class FrameReader:
     """Turns the bytes of a client into messages.
 
-    ``feed`` returns whole messages as (opcode, payload): TEXT, BINARY, CLOSE, PING or PONG. Raises FrameError.
+    ``feed`` returns whole messages as (opcode, payload): TEXT, BINARY, CLOSE, PING or PONG. Raises FrameError, also
+    for a message of more than ``most_bytes``.
     """
 
-    __slots__ = ("_at", "_buffer", "_kind", "_message")
+    __slots__ = ("_at", "_buffer", "_kind", "_message", "_most_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._buffer = b""
         self._at = 0
         self._kind: Opcode | None = None
@@ -142,8 +144,8 @@ class FrameReader:
                 return None
             size = int.from_bytes(buffer[at : at + width])
             at += width
-        if size + len(self._message) > MAX_MESSAGE_BYTES:
-            raise FrameError(CloseCode.TOO_BIG, f"A message may have {MAX_MESSAGE_BYTES} bytes at most.")
+        if size + len(self._message) > self._most_bytes:
+            raise FrameError(CloseCode.TOO_BIG, f"A message may have {self._most_bytes} bytes at most.")
         if len(buffer) < at + 4 + size:
             return None
         mask, payload = buffer[at : at + 4], buffer[at + 4 : at + 4 + size]

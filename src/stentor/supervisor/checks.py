@@ -48,6 +48,7 @@ def check(settings: Settings) -> list[Problem]:
         *_errors(lambda: check_free(settings.private_host, settings.private_port, "--private")),
         *_errors(lambda: _distinct_ports(settings)),
         *_errors(lambda: _bus(settings)),
+        *_errors(lambda: _own_rooms(settings)),
         *_udp(settings),
         *_disk(settings),
         *_secure_pages(settings),
@@ -106,6 +107,11 @@ def _distinct_ports(settings: Settings) -> None:
 def _bus(settings: Settings) -> None:
     if settings.embedded_bus:
         find_nats_server(settings.nats_server)
+
+
+def _own_rooms(settings: Settings) -> None:
+    if settings.upstream:
+        raise ConfigError("--upstream is for `stentor edge` alone: what `serve` runs has rooms of its own.")
 
 
 def _udp(settings: Settings) -> Iterator[Problem]:

@@ -65,17 +65,21 @@ def hold_ports(settings: Settings, listen: Callable[[socket.socket], None]) -> I
         yield held, audience
 
 
-def with_ticket_secret(settings: Settings) -> Settings:
-    """Return the settings with a secret for tickets that stays the same over restarts."""
-    if settings.ticket_secret:
-        return settings
-    file = settings.keys_dir / "tickets.key"
+def with_secrets(settings: Settings) -> Settings:
+    """Return the settings with secrets for tickets and relays that stay the same over restarts."""
+    made = {"ticket_secret": "tickets.key", "relay_key": "relay.key"}
+    missing = {name: _secret(settings.keys_dir / file) for name, file in made.items() if not getattr(settings, name)}
+    return settings.model_copy(update=missing)
+
+
+def _secret(file: Path) -> str:
+    """Return the secret in a file, made at the first start and readable by this user alone."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as opened:
             opened.write(secrets.token_urlsafe(32))
-    return settings.model_copy(update={"ticket_secret": file.read_text().strip()})
+    return file.read_text().strip()
 
 
 def socket_dir(settings: Settings) -> Path:

@@ -38,11 +38,15 @@ Answer = Callable[[str], Awaitable[Page]]
 
 
 class Health:
-    """What a process says about itself: ready when nothing that was added gives a reason why not."""
+    """What a process says about itself: ready when nothing that was added gives a reason why not.
+
+    ``waits_for`` says what a start waits for, if it does.
+    """
 
     def __init__(self) -> None:
         self._checks: list[Callable[[], Awaitable[Sequence[str]]]] = []
         self.starting = True
+        self.waits_for: Callable[[], str] = str
 
     def add(self, ready: Callable[[], Awaitable[Sequence[str]]]) -> None:
         """Ask ``ready`` too; it returns sentences that say why not, or nothing."""
@@ -51,7 +55,8 @@ class Health:
     async def reasons(self) -> list[str]:
         """Return why this process is not ready."""
         if self.starting:
-            return ["it is starting"]
+            waits_for = self.waits_for()
+            return [f"it is starting: {waits_for}" if waits_for else "it is starting"]
         return [reason for check in self._checks for reason in await check()]
 
     async def answer(self, path: str) -> Page:

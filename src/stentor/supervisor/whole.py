@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 
 from stentor.clock import SystemClock
 from stentor.config import Settings
-from stentor.supervisor.machine import hold_folder, hold_ports, machine, socket_dir, with_ticket_secret
+from stentor.supervisor.machine import hold_folder, hold_ports, machine, socket_dir, with_secrets
 from stentor.supervisor.nats_server import NatsServer
 from stentor.supervisor.private import private_endpoint
 from stentor.supervisor.serve import Supervisor
@@ -36,7 +36,7 @@ async def run_serve(settings: Settings, ready: Ready, listen: Listen, beside: Be
     """
     clock, stop = SystemClock(), asyncio.Event()
     with hold_folder(settings), hold_ports(settings, listen) as (held, audience):
-        held = with_ticket_secret(held)
+        held = with_secrets(held)
         (held.run_dir / _FIRST_LINK_FILE).unlink(missing_ok=True)
         nats = NatsServer(held) if held.embedded_bus else None
         sockets = socket_dir(held)

@@ -97,10 +97,11 @@ def test_what_no_server_may_send_ends_it(bad: bytes) -> None:
 
 
 def test_fragments_are_bounded_together() -> None:
-    frames = ServerFrames()
+    frames, eighth = ServerFrames(), MAX_MESSAGE_BYTES // 8
+    for opcode in (2, *[0] * 7):
+        assert frames.feed(bytes((opcode, 127)) + eighth.to_bytes(8) + bytes(eighth)) == []
     with pytest.raises(HungUp):
-        for opcode in (2, *[0] * 20):
-            frames.feed(bytes((opcode, 127)) + (MAX_MESSAGE_BYTES // 8).to_bytes(8) + bytes(MAX_MESSAGE_BYTES // 8))
+        frames.feed(b"\x00\x01a")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,8 @@ def test_fragments_are_bounded_together() -> None:
 def test_addresses(url: str, host: str, port: int, authority: str, tls: bool) -> None:
     address = UpstreamAddress.parse(url)
     assert (address.host, address.port, address.authority, address.tls is not None) == (host, port, authority, tls)
-    assert address.request("GET", "/relay", {"A": "b"}).startswith(f"GET /relay HTTP/1.1\r\nHost: {authority}\r\n".encode())
+    head = f"GET /relay HTTP/1.1\r\nHost: {authority}\r\n"
+    assert address.request("GET", "/relay", {"A": "b"}).startswith(head.encode())
 
 
 @pytest.mark.parametrize("url", ["nats://x", "https://", "http://a/b", "http://a:x", "//a"])

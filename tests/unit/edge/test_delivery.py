@@ -6,6 +6,7 @@ from stentor.bus.memory import MemoryBus
 from stentor.clock import UnixNs
 from stentor.edge.audience import Audience
 from stentor.edge.delivery import Delivery
+from stentor.edge.downstream import Downstream, RelaySettings
 from stentor.edge.http import Limits
 from stentor.edge.metrics import BLOCK_STEPS, EMERGENCIES
 from stentor.edge.room import Room, Surroundings
@@ -24,7 +25,8 @@ def room(name: str, listeners: int, clock: VirtualClock, block_steps: int | None
     def spawn(work: Coroutine[object, object, None]) -> None:
         work.close()
 
-    around = Surroundings(MemoryBus(clock), clock, Limits(), Places(), spawn, lambda output: output)
+    below = Downstream(MemoryBus(clock), clock, RelaySettings())
+    around = Surroundings(MemoryBus(clock), clock, Limits(), Places(), spawn, lambda output: output, downstream=below)
     made = Room(document, around, Audience("edge-1", started_ns=UnixNs(START_NS)))
     made.sent_to = lambda: listeners  # type: ignore[method-assign]  # as if so many were connected
     return made
