@@ -1,11 +1,13 @@
 """The listening socket of an edge, which it may share with others."""
 
+import asyncio
 import errno
 import select
 import socket
 import ssl
 from collections.abc import Callable
 
+from stentor.clock import Clock
 from stentor.edge.balance import Balance
 from stentor.edge.load import accept_queue
 from stentor.edge.metrics import EXHAUSTED
@@ -13,6 +15,8 @@ from stentor.edge.reactor import Line, Reactor
 from stentor.edge.tls_line import TlsLine
 
 _ACCEPTS_A_PASS = 64
+_ACCEPTS_A_NOTE = 4
+_LOOK_AGAIN_S = 0.01
 
 
 class Acceptor:
@@ -33,6 +37,7 @@ class Acceptor:
         self._welcome = welcome
         self._tls = tls
         self._accepting = False
+        self._others_turn = asyncio.Event()
         self.resume()
 
     def resume(self) -> None:
@@ -60,12 +65,27 @@ class Acceptor:
     def ready(self, _events: int) -> None:
         """Accept some; the rest of the queue wakes us, or another edge, again."""
         self._accept()
-        self._balance.note(self._reactor.open_lines, self._reactor.now())
-        if not self._balance.may_accept():
+        if not self._our_turn():
             self.pause()
+            self._others_turn.set()
+
+    async def take_turns(self, clock: Clock) -> None:
+        """Look often, for ever, whether it is our turn again: in a rush the others are full within moments."""
+        while True:
+            await self._others_turn.wait()
+            await clock.sleep(_LOOK_AGAIN_S)
+            if self._our_turn():
+                self._others_turn.clear()
+                self.resume()
+
+    def _our_turn(self) -> bool:
+        self._balance.note(self._reactor.open_lines, self._reactor.now())
+        return self._balance.may_accept()
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTS_A_PASS):
+        for count in range(1, _ACCEPTS_A_PASS + 1):
+            if count % _ACCEPTS_A_NOTE == 0 and not self._our_turn():
+                return
             try:
                 sock, peer = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

@@ -2,11 +2,11 @@
 
 Edges that accept from one shared socket are woken as the kernel likes, and an edge that was just started holds nobody.
 So each writes how many connections it has into a small shared file and reads the others': one that is above the mean
-and well above the least stops accepting until it is no longer above the mean. All are then within 8 % of the least one,
-as far as new listeners come; those who are there are never moved.
+and well above the least stops accepting until it is no longer above the mean. So they stay within 5 % and a few of one
+another, as far as new listeners come; those who are there are never moved.
 
-The file has 32 bytes a slot (int64: monotonic time of the last word, connections, 1 while paused, unused). Slots are
-written by their owners alone; a reader that meets a half-written word is wrong until the next look.
+The file has 16 bytes a slot (int64: monotonic time of the last word, connections). Slots are written by their owners
+alone; a reader that meets a half-written word is wrong until the next look.
 """
 
 import mmap
@@ -19,13 +19,13 @@ from stentor.telemetry import logger
 RETURNS_PER_S = 2_000
 MIN_SPREAD_S, MAX_SPREAD_S = 3.0, 60.0
 
-SPREAD = 1.08
+SPREAD = 1.05
 SLACK = 4
 DEAD_NS = 3 * NS_PER_S
 FRESH_NS = NS_PER_S // 2
-_SLOT_BYTES = 32
+_SLOT_BYTES = 16
 _WORDS = _SLOT_BYTES // 8
-_AT, _CONNECTIONS, _PAUSED = range(3)
+_AT, _CONNECTIONS = range(2)
 
 log = logger("edge")
 
@@ -38,12 +38,13 @@ def retry_spread_s(listeners: int) -> float:
 class Balance:
     """Whether this edge accepts now. Without a file (``Balance()``) it always does.
 
-    ``note`` is to be called every 0.25 s or more often, paused or not, and after each few connections that were
-    accepted: it costs a few words read for each edge and no system call.
+    ``note`` is to be called every 0.25 s, every 10 ms while paused, and after each few connections that were
+    accepted: it costs a few words read for each edge and no system call. Where all have paused, arrivals wait until
+    the least one's next note.
     """
 
     def __init__(self, words: memoryview | None = None, slot: int = 0) -> None:
-        """``words``: the file's int64 values, four a slot; ``slot``: which of them is ours."""
+        """``words``: the file's int64 values, two a slot; ``slot``: which of them is ours."""
         self._words = words
         self._own = slot * _WORDS
         self._paused = False
@@ -78,29 +79,18 @@ class Balance:
             return
         words[own + _CONNECTIONS] = connections
         words[own + _AT] = now
-        edges, total, least = 1, connections, connections
-        for slot in range(0, len(words), _WORDS):
-            if slot != own and 0 <= now - words[slot + _AT] < DEAD_NS:
-                theirs = words[slot + _CONNECTIONS]
-                edges, total, least = edges + 1, total + theirs, min(least, theirs)
-        if self._paused:
-            wish = connections * edges > total
-        else:
-            wish = connections * edges > total and connections > least * SPREAD + SLACK
-        # First said, then looked: of two that pause at the same moment at least one sees the other.
-        words[own + _PAUSED] = int(wish)
-        self._paused = wish and self._somebody_accepts(words, now)
-        words[own + _PAUSED] = int(self._paused)
+        others = [
+            (words[slot + _CONNECTIONS], now - words[slot + _AT] < FRESH_NS)
+            for slot in range(0, len(words), _WORDS)
+            if slot != own and 0 <= now - words[slot + _AT] < DEAD_NS
+        ]
+        counts = [connections, *(count for count, _ in others)]
+        mean = sum(counts) / len(counts)
+        above = connections > mean and (self._paused or connections > min(counts) * SPREAD + SLACK)
+        # Whoever is not above the mean accepts, or will at its next note; one that hangs does not.
+        self._paused = above and any(fresh and count <= mean for count, fresh in others)
 
     def leave(self) -> None:
         """Say that this edge has stopped, so that no other leaves new listeners to it."""
         if self._words is not None:
             self._words[self._own + _AT] = 0
-
-    def _somebody_accepts(self, words: memoryview, now: MonotonicNs) -> bool:
-        """Tell whether another edge, alive a moment ago, is not paused: nobody may pause where everybody would."""
-        return any(
-            not words[slot + _PAUSED]
-            for slot in range(0, len(words), _WORDS)
-            if slot != self._own and 0 <= now - words[slot + _AT] < FRESH_NS
-        )

@@ -138,12 +138,13 @@ class Edge:
                 self._bus.subscribe(STAGES, self.rooms.take_stage),
                 self._bus.subscribe(AUDIENCES, self.rooms.take_report),
             ):
-                # Who comes earlier waits in the queue or goes to another edge, and is not told that there is no such room.
+                # Who comes earlier waits in the queue or goes to another edge, and is not told that there is no room.
                 while not self.rooms.synced and not self._stopping.is_set():
                     await self._clock.sleep(_SYNC_POLL_S)
                 prepare(listening, self.limits)
                 self._reactor = reactor = Reactor(loop, self._clock, self.limits.stall_s)
                 self._acceptor = acceptor = Acceptor(listening, reactor, self._balance, self._welcome, tls)
+                forever.append(tasks.create_task(acceptor.take_turns(self._clock)))
                 self.started.set()
                 log.info("edge_started", name=self._settings.name, address=str(listening.getsockname()))
                 await self._stopping.wait()
