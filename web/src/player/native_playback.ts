@@ -3,6 +3,8 @@ import { Backoff } from "../lib/backoff";
 import { elementAheadS, type Figures, play, type Playback, type PlaybackListener } from "./playback";
 
 const FAILURES = 3;
+/** Without sound for so long its connection is taken for dead: the element itself would wait for minutes. */
+const SILENCE_MS = 10_000;
 
 export class NativePlayback implements Playback {
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -18,10 +20,10 @@ export class NativePlayback implements Playback {
   ) {}
 
   start(): void {
-    const { audio, listener } = this;
+    const { audio } = this;
     const { signal } = this.gone;
     audio.addEventListener("playing", () => this.runs(), { signal });
-    audio.addEventListener("waiting", () => !audio.seeking && listener.stalled(), { signal });
+    audio.addEventListener("waiting", () => this.ranDry(), { signal });
     audio.addEventListener("error", () => this.again(), { signal });
     audio.addEventListener("ended", () => this.again(), { signal });
     this.load();
@@ -45,7 +47,15 @@ export class NativePlayback implements Playback {
     play(this.audio, this.listener);
   }
 
+  private ranDry(): void {
+    if (this.audio.seeking) return;
+    this.listener.stalled();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.again(), SILENCE_MS);
+  }
+
   private runs(): void {
+    clearTimeout(this.timer);
     this.backoff.reset();
     this.listener.playing();
   }
@@ -56,6 +66,7 @@ export class NativePlayback implements Playback {
       this.listener.failed(`${this.codec}: ${this.audio.error?.message ?? "the stream ended"}`);
       return;
     }
+    clearTimeout(this.timer);
     this.timer = setTimeout(() => this.load(), wait);
   }
 }
