@@ -7,7 +7,6 @@ looked at once a second for all of them (``Host.timed``), and who does not read 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Protocol
 
@@ -28,6 +27,10 @@ _REFUSALS = {
     "pipelined": Refusal.PIPELINED,
 }
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+_NO_HEAD = RequestHead(Limits())
+"""Stands where no request has begun."""
 
 
 class Host(Protocol):
@@ -96,11 +99,11 @@ class Connection:
         self.address = address
         self.accepted_at = host.now()
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        self._head = RequestHead(host.limits)
+        self._head = _NO_HEAD
         self._body: list[bytes] = []
         self._in_head = True
         self._raw_bytes = 0
-        self._pending: deque[Request] = deque()
+        self._pending: list[Request] = []
         self._can_write: asyncio.Event | None = None
         self.busy = False
         self.closed = False
@@ -235,7 +238,7 @@ class Connection:
 
     def _advance(self) -> None:
         while self._pending and not self.busy and not self.closed and not self.line.owed:
-            request = self._pending.popleft()
+            request = self._pending.pop(0)
             self.current, self.busy = request, True
             self.no_deadline()
             try:

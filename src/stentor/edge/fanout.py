@@ -17,7 +17,7 @@ from typing import Protocol
 
 from stentor.edge.cadence import MAX_BLOCK_STEPS, Cadence
 from stentor.edge.connection import Connection
-from stentor.edge.metrics import CUT, CUTS, LISTENERS, Leave
+from stentor.edge.metrics import CUT, CUTS, Leave
 from stentor.edge.reactor import Line
 from stentor.edge.tally import Tally
 from stentor.edge.tls_line import TlsLine
@@ -122,7 +122,6 @@ class Fanout:
         self._notes: dict[str, tuple[int, bytes]] = {}
         self.number = 0
         self._count = self._turn = 0
-        self._gauge = LISTENERS.labels(transport)
         self._made: dict[tuple[Step, int], bytes] = {}
         self.step = Step(-1)
 
@@ -156,7 +155,6 @@ class Fanout:
         """Send ``first`` to a listener now, and the bucket's blocks from then on."""
         listener.answered = self.number
         self._count += 1
-        self._gauge.inc()
         self._tally.joined(self._transport)
         bucket.put(listener)
         listener.send(first)
@@ -175,7 +173,6 @@ class Fanout:
         listener.bucket = None
         bucket.take(listener)
         self._count -= 1
-        self._gauge.dec()
         self._tally.left(self._transport, reason)
         if reason in CUTS:
             CUT.labels(self._transport).inc()

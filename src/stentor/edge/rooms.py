@@ -143,7 +143,9 @@ class Rooms:
             if room.replay_wanted and self._replay is not None and now >= self._asking.get(room.document.room, 0):
                 self._asking[room.document.room] = MonotonicNs(now + 2 * NS_PER_S)
                 self._around.spawn(self._ask_replay(room, self._replay))
-        LISTENERS.labels("hls").set(sum(room.audience.players() for room in self._rooms.values()))
+        here = [room.by_transport() for room in self._rooms.values()]
+        for transport in ("push", "progressive", "hls"):
+            LISTENERS.labels(transport).set(sum(counts[transport] for counts in here))
         BY_BEACON.set(sum(room.audience.by_beacon() for room in self._rooms.values()))
         if now >= self._next_ping:
             self._next_ping = MonotonicNs(now + PING_EVERY_NS)

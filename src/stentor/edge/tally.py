@@ -1,5 +1,10 @@
 """Who came to a room at this edge, who left, and why: sums since the edge began."""
 
+from functools import cache
+from typing import TypeVar
+
+from prometheus_client import Counter, Histogram
+
 from stentor.edge.metrics import CUTS, JOIN, JOINS, LEAVES, Leave
 
 
@@ -19,15 +24,24 @@ class Tally:
     def joined(self, transport: str) -> None:
         """Note that somebody began to listen."""
         self.joins[transport] = self.joins.get(transport, 0) + 1
-        JOINS.labels(transport).inc()
+        _child(JOINS, transport).inc()
 
     def left(self, transport: str, reason: Leave, count: int = 1) -> None:
         """Note that somebody listens no more."""
         reasons = (self.cuts if reason in CUTS else self.leaves).setdefault(transport, {})
         reasons[reason.value] = reasons.get(reason.value, 0) + count
-        LEAVES.labels(transport, reason.value).inc(count)
+        _child(LEAVES, transport, reason.value).inc(count)
 
     @staticmethod
     def first_sound(transport: str, seconds: float) -> None:
         """Note how long after its connection was accepted a listener was written the first sound."""
-        JOIN.labels(transport).observe(seconds)
+        _child(JOIN, transport).observe(seconds)
+
+
+M = TypeVar("M", Counter, Histogram)
+
+
+@cache
+def _child(metric: M, *labels: str) -> M:
+    """Return a metric's child; looking it up anew costs a join as much as parsing its request."""
+    return metric.labels(*labels)
