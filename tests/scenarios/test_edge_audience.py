@@ -1,10 +1,14 @@
 """Who listens, over two real edges: by push, HLS and progressive, and behind a cache; nobody twice, none for ever."""
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +21,7 @@ from stentor.control.crowd import Crowd
 from stentor.edge.server import Edge, EdgeSettings
 from stentor.room.documents import AudienceReport
 from stentor.room.states import RoomState
+from tests.fakes.installation import descendants, installation
 from tests.fakes.wav_origin import WavOrigin, beeps, room_document
 
 NAMES = ("edge-1", "edge-2")
@@ -156,6 +161,37 @@ async def test_counts_are_exact_over_edges_and_ways_and_a_killed_edge_leaves_the
         await here.until(6, 3, "edge-2")
         await here.beacon("edge-2", hidden[0], bye=True)
         await here.until(6, 2, "edge-2")
+
+
+async def test_control_shows_what_is_left_when_an_edge_process_is_killed(tmp_path: Path) -> None:
+    async with installation(tmp_path) as site, AsyncExitStack() as listeners:
+        api = await site.operator()
+        await api.call("POST", "/rooms", {"room": "night", "title": "Night", "planned_start": None})
+        await api.call("POST", "/rooms/night/open", {})
+
+        async def shown(wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+            said: dict[str, Any] = {}
+            try:
+                async with asyncio.timeout(25):
+                    while not (said and wanted(said)):
+                        await asyncio.sleep(0.1)
+                        said = dict(await api.call("GET", "/rooms/night/audience"))
+            except TimeoutError:
+                raise AssertionError(f"control says {said}") from None
+            return said
+
+        url = f"{site.audience_url.replace('http', 'ws')}/r/night/push"
+        for _ in range(8):
+            await listeners.enter_async_context(connect(url, proxy=None, close_timeout=0.1))
+        said = await shown(lambda said: said["listeners"] == 8 and len(said["edges"]) == 2)
+        counts = {edge["edge"]: edge["listeners"] for edge in said["edges"]}
+        assert (said["joins"], sum(counts.values())) == (8, 8)
+        edge = next(pid for pid, command in descendants(site.process.pid) if command.split()[-1].endswith("edge"))
+        os.kill(edge, signal.SIGKILL)
+        left = (await shown(lambda said: said["listeners"] < 8))["listeners"]
+        (died,) = site.events("process_died")
+        (lost,) = [count for edge, count in counts.items() if edge.endswith(f".{died['child']}")]
+        assert left == 8 - lost
 
 
 @pytest.mark.parametrize(

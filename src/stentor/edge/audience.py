@@ -127,6 +127,9 @@ class Audience:
         """Note what another edge says; it is forgotten after 7 s."""
         if report.edge not in self._reports and len(self._reports) >= _MAX_EDGES:
             return
+        earlier, _ = self._reports.get(report.edge, (report, now))
+        if earlier.started_ns != report.started_ns:
+            self._asking.forget_edge(report.edge)  # It has begun anew and sees nobody whom it saw before.
         self._reports[report.edge] = (report, now)
         news = report.news
         if news is None:

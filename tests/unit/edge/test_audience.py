@@ -85,6 +85,15 @@ def test_a_killed_edges_players_are_the_others_at_last() -> None:
     assert (edges.hls(), edges["b"].elsewhere()) == ([1], 0)
 
 
+def test_an_edge_that_begins_anew_no_longer_sees_whom_it_saw() -> None:
+    edges = Edges()
+    edges.run(3, asking={1: "ab"})
+    assert edges.hls() == [1, 0]
+    edges.audiences["a"] = Audience("a", started_ns=9)
+    edges.run(1, asking={1: "b"})
+    assert edges.hls() == [0, 1]
+
+
 def test_what_news_got_lost_is_mended_by_the_slices() -> None:
     edges = Edges()
     edges.ask("a", 1)
