@@ -20,7 +20,7 @@ from stentor.telemetry import logger
 
 REPORT_EVERY_NS = 2 * NS_PER_S
 PING_EVERY_NS = 60 * NS_PER_S
-PONG_WITHIN_NS = 10 * NS_PER_S
+PONG_WITHIN_NS = 15 * NS_PER_S
 STAGES, AUDIENCES = "live.*.stage", "live.*.audience"
 
 log = logger("edge")
