@@ -101,7 +101,7 @@ class Said:
 
     def brief(self) -> str:
         """Return the counts as text, for a message that says what is wrong."""
-        keys = ("opened", "connected", "handshaken", "heard", "open", "dropped", "refused", "bad_status")
+        keys = ("opened", "connected", "handshaken", "heard", "open", "dropped", "refused", "retried", "bad_status")
         return ", ".join(f"{key} {self[key]}" for key in keys) + (
             f", close codes {dict(self.close_codes)}" if self.close_codes else ""
         )
@@ -193,28 +193,42 @@ async def crowd(
     zero_ms: int = 0,
     rcvbuf: int = 0,
     tls: bool = False,
+    nice: int = 0,
+    patience_s: float = 0.0,
 ) -> AsyncIterator[Crowd]:
     """Let so many listeners come; they are gone when the context ends.
 
     ``rate`` is joins a second (0: as fast as they go with ``in_flight`` that have not heard anything yet),
     ``core`` what the processes are pinned to, ``rest_us`` how long they sleep between looks (only where they share a
     core with the server: a crowd that never sleeps is never woken up at the server's cost). ``zero_ms`` is the room's
-    zero, for kind ``ogg``; a push says it itself.
+    zero, for kind ``ogg``; a push says it itself. ``nice``: its processes stand back so far, in a group of their own.
+    ``patience_s``: who has heard nothing for so long connects once more (0: never); counted as ``retried``.
     """
     number = processes or -(-count // PER_PROCESS)
     sizes = [count // number + (index < count % number) for index in range(number)]
     async with AsyncExitStack() as stack:
         shared = stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-crowd-", dir="/dev/shm"))
         command = [*(["taskset", "-c", str(core)] if core is not None else []), str(compiled("crowd"))]
+        command = [*standing_back(nice), *command]
         command += ["--kind", kind, "--port", str(port), "--path", path, "--earliest", str(Path(shared) / "earliest")]
         command += ["--in-flight", str(max(1, in_flight // number)), "--rate", str(rate / number)]
         command += ["--rest-us", str(rest_us), "--zero-ms", str(zero_ms), "--rcvbuf", str(rcvbuf)]
-        command += ["--tls"] if tls else []
+        command += ["--patience-s", str(patience_s), *(["--tls"] if tls else [])]
         running = []
         for index, size in enumerate(sizes):
             own = ["--count", str(size), "--source", f"127.0.{index + 1}.1"]
             running.append(await stack.enter_async_context(_process([*command, *own])))
         yield Crowd(running, count)
+
+
+def standing_back(nice: int) -> list[str]:
+    """Return what to put before a command so that it stands back, and is a group of its own to the scheduler.
+
+    nice(1) counts within a session alone (sched(7), autogroup); in the session of the bench it would say nothing.
+    """
+    if not nice:
+        return []
+    return ["setsid", "sh", "-c", f'echo {nice} > /proc/self/autogroup; exec nice -n {nice} "$@"', "sh"]
 
 
 @asynccontextmanager

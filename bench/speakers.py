@@ -1,7 +1,8 @@
-"""Many speakers in a process of their own, for bench.stage: two talk at a time, the others are silent.
+"""Many speakers in a process of their own, for benches: two talk at a time, the others are silent.
 
-Told in one JSON line on stdin (``{"whip", "tokens", "core"}``). Says ``connected`` on stdout once all are; ends when
-stdin does, and then says how many packets each sent a second (50 if they had time to).
+Told in one JSON line on stdin (``{"whip", "tokens", "core", "silent"}``; ``silent``: nobody talks). Says ``connected``
+on stdout once all are; ends when stdin does, and then says how many packets each sent a second (50 if they had time
+to).
 """
 
 import asyncio
@@ -37,10 +38,10 @@ class Turns:
         return packets[self.tick % len(packets)]
 
 
-async def speak(whip: str, tokens: list[str]) -> None:
+async def speak(whip: str, tokens: list[str], *, silent: bool) -> None:
     """Speak until stdin ends."""
-    said = BrowserEncoder(BITRATE_BPS).encode(speech(20.0))
     quiet = BrowserEncoder(BITRATE_BPS).encode(np.concatenate([silence()[0] for _ in range(500)]))
+    said = quiet if silent else BrowserEncoder(BITRATE_BPS).encode(speech(20.0))
     async with asyncio.TaskGroup() as group:
         turns = [Turns(place, len(tokens), said, quiet) for place in range(len(tokens))]
         speakers = [
@@ -64,4 +65,4 @@ async def speak(whip: str, tokens: list[str]) -> None:
 if __name__ == "__main__":
     told = json.loads(sys.stdin.readline())
     os.sched_setaffinity(0, {told["core"]})
-    asyncio.run(speak(told["whip"], told["tokens"]))
+    asyncio.run(speak(told["whip"], told["tokens"], silent=told["silent"]))

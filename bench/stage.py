@@ -44,7 +44,7 @@ def pin(pid: int, core: int) -> None:
 
 
 @asynccontextmanager
-async def speakers(room: BenchRoom, tokens: list[str]) -> AsyncIterator[list[float]]:
+async def speakers(room: BenchRoom, tokens: list[str], *, silent: bool = False) -> AsyncIterator[list[float]]:
     """Have so many people on stage inside the context; afterwards the list has the packets each sent a second."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -52,7 +52,7 @@ async def speakers(room: BenchRoom, tokens: list[str]) -> AsyncIterator[list[flo
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    told = {"whip": f"{room.site.staff_url}/r/{ROOM}/whip", "tokens": tokens, "core": OTHER_CORE}
+    told = {"whip": f"{room.site.staff_url}/r/{ROOM}/whip", "tokens": tokens, "core": OTHER_CORE, "silent": silent}
     try:
         process.stdin.write(json.dumps(told).encode() + b"\n")
         async with asyncio.timeout(60):
