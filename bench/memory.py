@@ -78,7 +78,14 @@ async def a_listener(serve: Callable[[], AbstractAsyncContextManager[Served]], c
         await asyncio.sleep(1.0)
         own, kernel = rss_bytes(served.pids), kernel_bytes()
         async with crowd(
-            served.kind, served.port, count, path=served.path, core=REST_CORE, rate=served.joins_per_s, in_flight=count
+            served.kind,
+            served.port,
+            count,
+            path=served.path,
+            core=REST_CORE,
+            rate=served.joins_per_s,
+            in_flight=count,
+            patience_s=5.0,
         ) as listeners:
             await listeners.arrived(90)
             await asyncio.sleep(_SETTLE_S)

@@ -2,10 +2,12 @@
  *
  *     crowd --kind KIND --port PORT --count N [--path PATH] [--rate PER_SECOND] [--in-flight N] [--rest-us N]
  *           [--source 127.0.1.1] [--sources N] [--rcvbuf BYTES] [--zero-ms MS] [--earliest FILE] [--tls]
+ *           [--patience-s S]
  *
  * Connects N times, as fast as the server goes with at most --in-flight that have not heard anything yet, or at --rate.
  * It does not sleep in epoll, since waking it up would be charged to the server; --rest-us lets it sleep between looks
- * (for runs in which server and crowd share a core). Lines on stdin: `open` and `close` a measuring window, `status`,
+ * (for runs in which server and crowd share a core). With --patience-s who has heard nothing for so long tries again, as
+ * players do. Lines on stdin: `open` and `close` a measuring window, `status`,
  * `ask PATH` (kind ask), `quit`. Each answer is one line of JSON on stdout; `arrived` is said by itself once each
  * connection has heard something or failed. Times are those of the wall clock. */
 #define _GNU_SOURCE
@@ -40,7 +42,7 @@ static size_t request_bytes;
 static SSL_CTX *tls;
 static struct connection *connections;
 static struct series waits, lives, answers;
-static int64_t begun_ns, last_heard_ns, window_ns;
+static int64_t begun_ns, last_heard_ns, window_ns, patience_ns;
 static int dropped_before;
 static uint8_t buffer[1 << 18];
 
@@ -68,6 +70,11 @@ static void forget(struct connection *c) {
 
 void lost(struct connection *c, int error) {
     if (c->stage == CLOSED) return;
+    if (patience_ns && !c->heard) { /* it still waits, and tries again when its time has come */
+        forget(c);
+        pending++;
+        return;
+    }
     add(&lives, (now_ns() - c->begun_ns) / 1000);
     if (c->stage == CONNECTING) counts.refused++;
     else counts.dropped++;
@@ -132,9 +139,8 @@ static void shake_tls(struct connection *c, int64_t now) {
     else if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) lost(c, EPROTO);
 }
 
-static void open_one(int64_t now) {
-    struct connection *c = &connections[counts.opened];
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source + counts.opened % sources)};
+static void open_one(struct connection *c, int64_t now) {
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source + (c - connections) % sources)};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f000001)};
     int one = 1;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -145,9 +151,9 @@ static void open_one(int64_t now) {
     setsockopt(c->fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (rcvbuf) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf);
-    c->begun_ns = now;
+    if (!c->begun_ns) c->begun_ns = now;
+    c->tried_ns = now;
     c->stage = CONNECTING;
-    counts.opened++;
     counts.open++;
     pending++;
     if (bind(c->fd, (struct sockaddr *)&from, sizeof from) ||
@@ -163,7 +169,19 @@ static void open_some(int64_t now) {
     if (!begun_ns) begun_ns = now;
     for (int burst = 0; burst < 64 && counts.opened < count && pending < in_flight; burst++) {
         if (rate > 0 && counts.opened >= rate * (double)(now - begun_ns) / 1e9) return;
-        open_one(now_ns());
+        open_one(&connections[counts.opened++], now_ns());
+    }
+}
+
+static void try_again(int64_t now) {
+    for (int i = 0; i < counts.opened; i++) {
+        struct connection *c = &connections[i];
+        if (c->heard || now - c->tried_ns < patience_ns) continue;
+        if (c->stage == CLOSED) pending--;
+        else forget(c);
+        *c = (struct connection){.begun_ns = c->begun_ns};
+        counts.retried++;
+        open_one(c, now);
     }
 }
 
@@ -228,10 +246,10 @@ static void dawdle(int64_t now) {
 static void print_counts(const char *event) {
     printf("{\"event\": \"%s\", \"at_ns\": %lld, \"opened\": %d, \"connected\": %d, \"handshaken\": %d, \"heard\": %d, "
            "\"open\": %d, \"dropped\": %d, \"refused\": %d, \"bad_status\": %d, \"bad_frames\": %d, \"ended\": %d, "
-           "\"reset\": %d, \"zero_ms\": %lld, \"close_codes\": {",
+           "\"reset\": %d, \"retried\": %d, \"zero_ms\": %lld, \"close_codes\": {",
            event, (long long)now_ns(), counts.opened, counts.connected, counts.handshaken, counts.heard, counts.open,
            counts.dropped, counts.refused, counts.bad_status, counts.bad_frames, counts.ended, counts.reset,
-           (long long)(zero_ns / 1000000));
+           counts.retried, (long long)(zero_ns / 1000000));
     const char *comma = "";
     for (int code = 0; code < 5000; code++) {
         if (!counts.close_codes[code]) continue;
@@ -354,6 +372,10 @@ static void run(void) {
             next_slow = now + 100000000;
             dawdle(now);
         }
+        if (patience_ns && !said_arrived && now >= next_slow) {
+            next_slow = now + 100000000;
+            try_again(now);
+        }
         if (!said_arrived && counts.opened == count && !pending) {
             said_arrived = true;
             say_arrived();
@@ -368,7 +390,7 @@ static void options(int argc, char **argv) {
         {"kind", 1, 0, 'k'},    {"port", 1, 0, 'p'},    {"count", 1, 0, 'n'},   {"path", 1, 0, 'u'},
         {"rate", 1, 0, 'r'},    {"in-flight", 1, 0, 'f'}, {"rest-us", 1, 0, 'z'}, {"source", 1, 0, 's'},
         {"sources", 1, 0, 'm'}, {"rcvbuf", 1, 0, 'b'},  {"zero-ms", 1, 0, '0'}, {"earliest", 1, 0, 'e'},
-        {"tls", 0, 0, 't'},     {0, 0, 0, 0}};
+        {"tls", 0, 0, 't'},     {"patience-s", 1, 0, 'a'}, {0, 0, 0, 0}};
     const char *earliest = NULL;
     int kind_number = -1;
     for (int flag; (flag = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -385,6 +407,7 @@ static void options(int argc, char **argv) {
         if (flag == 'm') sources = atoi(optarg);
         if (flag == 'b') rcvbuf = atoi(optarg);
         if (flag == '0') zero_ns = atoll(optarg) * 1000000;
+        if (flag == 'a') patience_ns = (int64_t)(atof(optarg) * 1e9);
         if (flag == 'e') earliest = optarg;
         if (flag == 't') tls = SSL_CTX_new(TLS_client_method());
         if (flag == '?') exit(2);

@@ -34,7 +34,7 @@ struct connection {
     uint8_t frame_head[14]; /* WebSocket frame header as far as it has come */
     uint8_t push_head[16];  /* the header in front of our media (docs/design.md, "Push") */
     uint16_t held_bytes, ogg_at;
-    int64_t begun_ns, next_ns;
+    int64_t begun_ns, tried_ns, next_ns;
     uint64_t left, seen; /* of a frame's payload, an Ogg page's body or a response's body */
     uint64_t granule;
     uint64_t window_bytes;
@@ -44,7 +44,7 @@ struct connection {
 
 struct counts {
     int opened, connected, handshaken, heard, open, dropped, refused, bad_status, answered, bad_frames;
-    int reset, ended;
+    int reset, ended, retried;
     int close_codes[5000];
 };
 
