@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -116,6 +117,28 @@ def read(url: str, size: int, context: ssl.SSLContext, **headers: str) -> tuple[
         return answer.status, answer.read(size)
 
 
+async def are_told_apart(state_url: str, context: ssl.SSLContext, port: int) -> None:
+    """Play LL-HLS from two addresses with one User-Agent until both are counted: edges see the front alone."""
+
+    def play(source: str) -> None:
+        address = ("127.0.0.1", port)
+        with (
+            socket.create_connection(address, timeout=20, source_address=(source, 0)) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as line,
+        ):
+            line.sendall(b"GET /r/night/opus.m3u8 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: same\r\n\r\n")
+            assert line.recv(12) == b"HTTP/1.1 200"
+
+    async with asyncio.timeout(20):
+        while True:
+            await asyncio.to_thread(play, "127.0.0.2")
+            await asyncio.to_thread(play, "127.0.0.3")
+            state = json.loads((await asyncio.to_thread(read, state_url, 1 << 20, context))[1])
+            if state["audience"]["listeners"] == 2:
+                return
+            await asyncio.sleep(0.2)
+
+
 async def until_there(url: str, context: ssl.SSLContext) -> None:
     async with asyncio.timeout(20):
         while True:
@@ -180,7 +203,7 @@ async def test_everything_passes_a_front(
     context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
     (port,) = free_ports(1)
     audience, staff = f"https://localhost:{port}", f"https://127.0.0.1:{port}"
-    async with installation(tmp_path, public_url=audience, staff_url=staff) as site:
+    async with installation(tmp_path, public_url=audience, staff_url=staff, trusted_proxies="127.0.0.1") as site:
         inner = [int(site.environment[f"STENTOR_{which}_PORT"]) for which in ("AUDIENCE", "STAFF")]
         with front(command_of(tmp_path, port, *inner), tmp_path, port):
             await until_there(f"{audience}/rooms.json", context)
@@ -215,4 +238,5 @@ async def test_everything_passes_a_front(
                 )
                 assert state["state"] == "live"
                 assert state["staff_url"] == staff
+                await are_told_apart(f"{audience}/r/night/state.json", context, port)
                 speaking.cancel()
