@@ -65,6 +65,7 @@ class Relay:
         self._zero_ns = zero_ns
         self._ordering = Ordering()
         self._wake = asyncio.Event()
+        self._look_behind = False
         self._last_ns = MonotonicNs(clock.monotonic_ns())
 
     @property
@@ -83,7 +84,15 @@ class Relay:
                 self._wake.clear()
                 while not self.finished and self._ordering.gap is not None:
                     await self._fill()
+                if self._look_behind:
+                    self._look_behind = False
+                    await self._find_the_last()
         log.info("relay_ended", room=self.room, rendition=str(self.rendition.name))
+
+    def look_behind(self) -> None:
+        """Look for chunks behind the newest: when a room ends, nothing more shows that its last ones were missed."""
+        self._look_behind = True
+        self._wake.set()
 
     def finish(self) -> None:
         """End the program: outputs let their listeners go, ``run`` returns."""
@@ -161,6 +170,12 @@ class Relay:
         if not chunks or chunks[0].step <= after + 1:
             return bool(chunks)
         return chunks[0].discontinuity == 0 and follows(first_head(self.room, self.rendition.name), chunks[0])
+
+    async def _find_the_last(self) -> None:
+        for source in (from_ring, from_log):
+            if self._ordering.step >= 0:
+                for chunk in await source(self._bus, self.room, self.rendition.name, self._ordering.step):
+                    self._offer(chunk)
 
     async def _fill(self) -> None:
         """Look for what is missing before the first chunk that waits; give it up when it is nowhere."""

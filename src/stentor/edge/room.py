@@ -226,6 +226,8 @@ class Room:
             if program.playback is not None:
                 program.playback.tick()
         if self._ending_since is not None and self._finished_at is None:
+            for program in self._programs.values():
+                program.relay.look_behind()
             quiet = all(program.relay.quiet_ns > _QUIET_NS for program in self._programs.values())
             if (quiet and now - self._ending_since > _QUIET_NS) or now - self._ending_since > _ENDING_NS:
                 self._finish()

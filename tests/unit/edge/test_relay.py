@@ -120,6 +120,19 @@ async def test_begins_with_ring_and_log_where_the_ring_is_young() -> None:
     assert scene.heard.positions == [*((1, step) for step in range(10, 45)), (2, 48), (2, 49)]
 
 
+async def test_the_last_chunk_of_a_room_is_looked_for_when_it_ends() -> None:
+    scene = Scene()
+    scene.ring = {49: chunk(49)}
+    fence = await scene.bus.claim("r", b"{}")
+    async with scene.running():
+        await scene.heard.is_ready.wait()
+        await scene.live(chunk(50))
+        await scene.log(fence, chunk(50), chunk(51))
+        scene.relay.look_behind()
+        await scene.heard.until((1, 51))
+    assert scene.heard.positions == [(1, 49), (1, 50), (1, 51)]
+
+
 async def test_a_gap_is_filled_from_the_ring() -> None:
     scene = Scene()
     scene.ring = {49: chunk(49)}
