@@ -10,8 +10,6 @@ from stentor.errors import MediaError
 
 PATH = "/relay"
 VERSION = "1"
-HISTORY_STEPS = 136
-"""How far back a subscription reaches: the window of LL-HLS and the segment that is being made."""
 
 _AFTER = struct.Struct(">q")
 

@@ -15,15 +15,17 @@ from pydantic import ValidationError
 
 from stentor.bus.port import Core, live_audience_subject, live_chunk_subject, live_stage_subject
 from stentor.bus.upstream_key import SCHEME, Gate, challenge
-from stentor.bus.upstream_wire import HISTORY_STEPS, VERSION, Kind, pack, unpack, unpack_after
+from stentor.bus.upstream_wire import VERSION, Kind, pack, unpack, unpack_after
 from stentor.bus.wire import encode_chunk
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.below import Below
 from stentor.edge.connection import Connection
 from stentor.edge.http import Request, Response, problem
+from stentor.edge.relay import HISTORY_SEGMENTS
 from stentor.edge.websocket import CloseCode, Opcode, accept, frame
 from stentor.errors import BadRequest, MediaError, StentorError, Unauthenticated, Unavailable
 from stentor.media.chunk import Chunk
+from stentor.media.grid import STEPS_PER_SEGMENT, Segment, first_step, segment_of
 from stentor.media.rendition import RenditionName
 from stentor.room.documents import AudienceReport, RoomDocument, StageDocument
 from stentor.telemetry import logger
@@ -73,9 +75,16 @@ class Feed:
 
     def __init__(self, key: Key, downstream: "Downstream") -> None:
         self.key = key
-        self.history: deque[Chunk] = deque(maxlen=HISTORY_STEPS)
+        self.history: deque[Chunk] = deque(maxlen=(HISTORY_SEGMENTS + 1) * STEPS_PER_SEGMENT)
         self.caught_up = False
         self._downstream = downstream
+
+    def past(self, after: int) -> list[Chunk]:
+        """Return what is held after a step, from the beginning of a segment on, as an edge itself begins."""
+        if not self.history:
+            return []
+        oldest = first_step(Segment(max(0, segment_of(self.history[-1].step) - HISTORY_SEGMENTS)))
+        return [chunk for chunk in self.history if chunk.step > after and chunk.step >= oldest]
 
     def take(self, chunk: Chunk) -> None:
         """Give out the next chunk."""
@@ -266,7 +275,7 @@ class Downstream:
             self._begin(key)
         feed = self._feeds.get(key)
         if feed is not None:
-            past = [_chunk(chunk) for chunk in feed.history if chunk.step > after]
+            past = [_chunk(chunk) for chunk in feed.past(after)]
             mark = _say(Kind.CAUGHT_UP, live_chunk_subject(*key)) if feed.caught_up else b""
             relay.send(b"".join(past) + mark, burst=True)
 
