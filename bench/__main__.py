@@ -6,7 +6,10 @@ from pathlib import Path
 
 from bench.report import arguments
 
-NAMES = ("latency", "fidelity", "stage", "takeover", "start", "fanout", "hold", "memory", "cores")
+NAMES = (
+    *("latency", "fidelity", "stage", "takeover", "start"),
+    *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "isolation", "rooms"),
+)
 RESULTS = Path(__file__).parent.parent / "results"
 
 

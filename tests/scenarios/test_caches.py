@@ -35,8 +35,8 @@ async def test_a_cache_asks_once_for_all(
     delays = sorted(delays_ms(players, beside))
     record_property("delay_p50_ms", delays[len(delays) // 2])
     assert [player.problems for player in players if player.problems] == []
-    assert min(len(player.at_s) for player in players) >= 3
-    assert min(player.parts for player in players) >= 3
+    assert min(len(player.at_s) for player in players) >= 2
+    assert min(player.parts for player in players) >= 2
     for player in players:
         for position in player.playlists.keys() & beside.playlists.keys():
             assert player.playlists[position] == beside.playlists[position]

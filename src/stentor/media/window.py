@@ -129,6 +129,7 @@ class Window:
         self._chunks: dict[Step, Chunk] = {}
         self._doubts: set[Step] = set()
         self._tails: list[_Hole] = []
+        self._whole: dict[Segment, WindowSegment] = {}  # segments that are wholly known, made once
         self._base: Step | None = None  # the first step that may be listed, on a segment boundary
         self._from_the_start = False  # nothing was ever logged before the base
         self._last: Chunk | None = None
@@ -167,6 +168,7 @@ class Window:
         changed = chunk.epoch != last.epoch
         if chunk.step == last.step + 1 and not changed:
             return
+        self._whole.clear()
         start = Step(last.step + 1)
         # An epoch begins with a segment. Whatever a rival put out from there on is void.
         begin = first_step(chunk.segment) if changed else chunk.step
@@ -188,6 +190,7 @@ class Window:
             del self._chunks[step]
         self._doubts = {step for step in self._doubts if step >= base}
         self._tails = [hole for hole in self._tails if hole.stop > base]
+        self._whole = {number: view for number, view in self._whole.items() if first_step(number) >= base}
 
     # What is asked.
 
@@ -262,6 +265,14 @@ class Window:
 
     def _view(self, number: Segment, stop: Step, *, last: bool) -> WindowSegment:
         """Return a segment as it was known at a stop, ``last`` if that is the end; without parts if nothing was."""
+        if first_step(number) + STEPS_PER_SEGMENT > stop:
+            return self._made(number, stop, complete=last)
+        view = self._whole.get(number)
+        if view is None:
+            view = self._whole[number] = self._made(number, stop, complete=True)
+        return view
+
+    def _made(self, number: Segment, stop: Step, *, complete: bool) -> WindowSegment:
         start = first_step(number)
         end = Step(min(start + STEPS_PER_SEGMENT, stop))
         held = [self._chunks[Step(step)] for step in range(start, end) if step in self._chunks]
@@ -269,7 +280,6 @@ class Window:
         tail = next((hole for hole in self._tails if start < hole.start < end), None)
         if tail is not None:
             end = tail.start
-        complete = tail is not None or start + STEPS_PER_SEGMENT <= stop or last
         parts = tuple(
             self._part(number, index, owner.epoch if owner else 0, end)
             for index in range(max(0, -(-(end - start) // STEPS_PER_PART)))
@@ -282,7 +292,7 @@ class Window:
             first,
             Samples(self._sample_of(end) - first),
             parts,
-            complete and bool(parts),
+            (complete or tail is not None) and bool(parts),
         )
 
     def _before(self, step: Step) -> Chunk | None:
