@@ -8,7 +8,7 @@ from bench.report import arguments
 
 NAMES = (
     *("latency", "fidelity", "stage", "takeover", "start"),
-    *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "isolation", "rooms"),
+    *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "isolation", "rooms", "caches"),
 )
 RESULTS = Path(__file__).parent.parent / "results"
 
