@@ -162,6 +162,7 @@ async def test_player_tells_how_it_fares(site: Installation, api: StaffApi, brow
             "player", "ticket", "transport", "join_ms", "stalls", "stall_ms", "played_ms", "latency_ms",
         }  # fmt: skip
         assert first["transport"] == transport
+        assert (first["ticket"] is not None) == (transport == "hls")
         assert 0 < first["join_ms"] < 30_000
         await expect(page.get("player-status")).to_have_attribute("data-status", "playing")
         await page.click("stop-listening")
@@ -170,5 +171,6 @@ async def test_player_tells_how_it_fares(site: Installation, api: StaffApi, brow
         assert last["player"] == first["player"]
         assert last["join_ms"] is None
         assert last["played_ms"] > 0
+        assert last["bye"] is True
         ids.add(first["player"])
     assert len(ids) == 3

@@ -13,6 +13,7 @@ const REPORTED = { push: "push", hls: "hls", native: "hls", progressive: "progre
 
 export class Beacon {
   private readonly url: string;
+  private readonly ticketUrl: string;
   private readonly id = randomId();
   private readonly tally = new Tally();
   private pressedAt: number | null = null;
@@ -22,6 +23,7 @@ export class Beacon {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private look: ReturnType<typeof setInterval> | undefined;
   private unwanted = false;
+  private ticket: string | null = null;
 
   /** Beacons go to the page's own origin, wherever the sound comes from. */
   constructor(
@@ -29,6 +31,7 @@ export class Beacon {
     private readonly player: Player,
   ) {
     this.url = `/r/${encodeURIComponent(room)}/beacon`;
+    this.ticketUrl = `/r/${encodeURIComponent(room)}/ticket`;
     player.store.watch(() => this.changed());
     window.addEventListener("pagehide", () => this.leave());
   }
@@ -65,10 +68,27 @@ export class Beacon {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.tell(), jitter(...EVERY_MS));
     if (this.unwanted) return;
+    void this.fetchTicket().then(() => {
+      if (this.joined) this.send();
+    });
+  }
+
+  private send(): void {
     fetch(this.url, { method: "POST", body: this.said(), keepalive: true, credentials: "omit" }).then(
       (response) => (this.unwanted ||= NOT_HERE.has(response.status)),
       () => undefined,
     );
+  }
+
+  /** A listener behind a cache is seen by its beacons alone, and edges count those that carry a ticket of theirs. */
+  private async fetchTicket(): Promise<void> {
+    if (this.ticket !== null || REPORTED[this.player.store.get().transport ?? "push"] !== "hls") return;
+    try {
+      const response = await fetch(this.ticketUrl, { method: "POST", credentials: "omit" });
+      if (response.ok) this.ticket = ((await response.json()) as { ticket?: string }).ticket ?? null;
+    } catch {
+      // Without one the numbers count all the same; the next beacon asks again.
+    }
   }
 
   /** The page or the listener goes: what is left is said in a way that outlives the page. */
@@ -76,21 +96,22 @@ export class Beacon {
     clearTimeout(this.timer);
     clearInterval(this.look);
     if (!this.joined || this.unwanted) return;
-    navigator.sendBeacon(this.url, this.said());
+    navigator.sendBeacon(this.url, this.said({ bye: true }));
     this.joined = this.last !== "idle" && this.last !== "blocked";
   }
 
-  private said(): string {
+  private said(more: { bye?: true } = {}): string {
     const { transport, latencyS } = this.player.store.get();
     const { joinMs } = this;
     this.joinMs = null;
     return JSON.stringify({
       player: this.id,
-      ticket: null,
+      ticket: this.ticket,
       transport: REPORTED[transport ?? "push"],
       join_ms: joinMs,
       ...this.tally.take(performance.now()),
       latency_ms: latencyS === null ? null : Math.max(0, Math.round(latencyS * 1000)),
+      ...more,
     });
   }
 }
