@@ -68,8 +68,8 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def rounded(value: float) -> float:
-    """Return a value with three significant digits, or all of them where it has more before the point."""
-    return float(f"{value:.3g}") if abs(value) < 1000 else float(round(value))
+    """Return a value with four significant digits, or all of them where it has more before the point."""
+    return float(f"{value:.4g}") if abs(value) < 10_000 else float(round(value))
 
 
 def middle(rounds: list[float]) -> float:

@@ -21,10 +21,9 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cost import middle, spread
 from bench.crowd import Crowd, Said, crowd
 from bench.pressure import prefer_this_process, pressure
-from bench.report import Goal, arguments, machine, report
+from bench.report import Goal, arguments, machine, middle, report, shown
 from bench.room import ROOM, BenchRoom, bench_room, run, until
 from bench.takeover import bus_of
 from bench.tape import Numbers, Tape
@@ -195,8 +194,8 @@ async def main() -> bool:
     notes = [
         f"{rounds} rounds of {seconds:.0f} s; room A was offered {found[0].offered:,}, of whom "
         f"{', '.join(str(each.inside) for each in found)} came in",
-        f"room A was back after {spread([each.back_s for each in found])} s, median (least to most)",
-        f"latest block of any listener in B to E: {spread([each.worst_lag_s for each in found])} s after its last step",
+        f"room A was back after {shown([each.back_s for each in found])} s, median (least to most)",
+        f"latest block of any listener in B to E: {shown([each.worst_lag_s for each in found])} s after its last step",
         f"{len(OTHERS)} other rooms with {LISTENERS} listeners each",
     ]
     detail = [vars(each) for each in found]

@@ -17,10 +17,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from bench.account import cpu_ns, kernel_bytes, rss_bytes
-from bench.cost import cost, middle, spread
+from bench.cost import cost
 from bench.crowd import crowd
 from bench.peers import MOUNT, haproxy, icecast, nginx
-from bench.report import Goal, arguments, machine, report
+from bench.report import Goal, arguments, machine, middle, report, shown
 from bench.room import run
 from bench.site import PUSH, site
 
@@ -143,10 +143,10 @@ async def taken(way: Callable[[], AbstractAsyncContextManager[Door]], count: int
 def told(name: str, rounds: list[Taken]) -> str:
     """Return a line about one way."""
     parts = [
-        f"{spread([each.us for each in rounds])} us of CPU a second",
-        f"own memory {spread([each.rss for each in rounds])} B",
-        f"kernel {spread([each.kernel for each in rounds])} B",
-        f"until all are in {spread([each.join_us for each in rounds])} us each",
+        f"{shown([each.us for each in rounds])} us of CPU a second",
+        f"own memory {shown([each.rss for each in rounds])} B",
+        f"kernel {shown([each.kernel for each in rounds])} B",
+        f"until all are in {shown([each.join_us for each in rounds])} us each",
     ]
     if rounds[0].block_bytes:
         oldest = rounds[-1].lag_ms / 1e3 + BLOCK_S - 0.24
@@ -181,7 +181,7 @@ async def main() -> bool:
         "kernel_bytes": round(middle([each.kernel for each in found[best]])),
     }
     notes = [f"{count:,} listeners, {rounds} rounds: median (least to most); the figures above are for TLS {best}"]
-    notes += [f"{ours} over {its}: {spread(values)}" for (ours, its), values in ratios.items()]
+    notes += [f"{ours} over {its}: {shown(values)}" for (ours, its), values in ratios.items()]
     notes += [told(name, rounds_of) for name, rounds_of in found.items()]
     detail = {name: [vars(each) for each in rounds_of] for name, rounds_of in found.items()}
     return report("tls", GOALS, figures, path=options.json, before=before, notes=notes, detail=detail)
