@@ -262,5 +262,7 @@ async def test_a_relay_that_does_not_read_is_cut() -> None:
             if not downstream._relays:
                 break
         assert not downstream._relays
+        downstream.taken(below, pack(Kind.SUBSCRIBE, "live.demo.chunk.opus", pack_after(-1)))
+        assert not downstream._wanted, "what it still says changes nothing"
         writer.transport.abort()
         assert reader is not None

@@ -77,6 +77,9 @@ def test_addresses_follow_from_one_another(flags, public_url, staff_url):
     ("flags", "says"),
     [
         ({"audience_port": 65536}, "--audience-port (STENTOR_AUDIENCE_PORT, audience_port in the file)"),
+        ({"upstream": "radio.example.org"}, "must be an address such as https://radio.example.org"),
+        ({"upstream": "https://a", "nats_url": "nats://b"}, "feeds either from another edge"),
+        ({"relay_key": "short"}, "(STENTOR_RELAY_KEY, relay_key in the file): must have at least 16 characters."),
         ({"audience_port": "eighty"}, "not 'eighty'"),
         ({"udp_ports": "60000-50000"}, "the smaller port first"),
         ({"udp_ports": "many"}, "a range such as 50000-50049"),

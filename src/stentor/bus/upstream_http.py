@@ -24,8 +24,8 @@ _READ_S = 30.0
 _MAX_HEAD_BYTES = 32_768
 _PIECE_BYTES = 65_536
 
-AWAY = (OSError, EOFError, TimeoutError)
-"""What reading and writing raise when the other side cannot be reached or has gone."""
+AWAY = (OSError, EOFError, TimeoutError, UnicodeError, asyncio.LimitOverrunError)
+"""What connecting and reading raise when the other side cannot be reached, has gone, or talks without an end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,6 +249,8 @@ class Downstream:
 
     def taken(self, relay: Below, message: bytes) -> None:
         """Take what a relay says. Raises MediaError for what is no message."""
+        if relay not in self._relays:
+            return  # cut, and this was still on its way
         kind, name, payload = unpack(message)
         relay.heard_at = self._clock.monotonic_ns()
         if kind is Kind.ALIVE:

@@ -84,6 +84,11 @@ def test_the_bus_program(tmp_path):
     assert check(settings(tmp_path, nats_server=tmp_path / "none", nats_url="nats://127.0.0.1:1")) == []
 
 
+def test_serve_feeds_from_nobody(tmp_path):
+    found = check(settings(tmp_path, upstream="https://radio.example.org"))
+    assert "--upstream is for `stentor edge` alone" in texts(found, Severity.ERROR)
+
+
 def test_udp_ports_taken_or_too_few(tmp_path):
     ports = free_udp_ports(2)
     first = int(ports.partition("-")[0])

@@ -34,6 +34,8 @@ async def test_readiness_follows_what_was_added(tmp_path):
     async with on_socket(health, path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert await ask_ready(path) == ["it is starting"]
+        health.waits_for = lambda: "the edge above is away"
+        assert await ask_ready(path) == ["it is starting: the edge above is away"]
         health.add(ready)
         health.starting = False
         assert await ask_ready(path) == ["the bus does not answer"]
