@@ -30,6 +30,7 @@ async def measure(edges: int, count: int) -> tuple[float, list[int], str]:
     ):
         await listeners.arrived(60)
         await asyncio.sleep(_SETTLE_S)
+        await place.until_block_steps(1)
         measured = await cost(listeners, place.pids, steps=1)
         return measured.us, await place.listeners(), measured.mouth_to_ear
 

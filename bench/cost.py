@@ -42,7 +42,8 @@ class Cost:
 async def cost(listeners: Crowd, pids: Iterable[int], *, steps: int) -> Cost:
     """Measure for 5.76 s what ``listeners`` cost the processes ``pids``; ``steps`` is what one block (or page) carries.
 
-    Raises AssertionError when one listener was lost, or got less than the full rate but for a block and a half.
+    Raises AssertionError when one listener was lost or got less than the full rate but for a block and a half, or when
+    blocks were of another size: an edge that lacks headroom makes them larger by itself.
     """
     pids = list(pids)
     await listeners.open()
@@ -54,6 +55,8 @@ async def cost(listeners: Crowd, pids: Iterable[int], *, steps: int) -> Cost:
     got = window.spread("bytes")
     least = FULL_RATE * (window.seconds - 1.5 * max(steps, 2) * STEP_S)
     assert window["open"] == listeners.count, f"listeners are missing: {window.brief()}"
+    blocks, due = window.spread("late_us").count / listeners.count, window.seconds / STEP_S / steps
+    assert abs(blocks - due) < 1.5, f"not blocks of {steps} steps: {blocks:.1f} instead of {due:.1f} in {seconds:.2f} s"
     assert got.smallest >= least, f"not the full rate: {got.smallest} bytes instead of {least:.0f} in {seconds:.2f} s"
     return Cost(used / 1e3 / listeners.count / seconds, window, steps)
 

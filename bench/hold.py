@@ -53,7 +53,7 @@ async def main() -> bool:
     notes = [
         f"{count} listeners came at {JOINS_PER_S} a second within {arrival.arrival_s:.1f} s, held for {seconds:.0f} s",
         window.brief(),
-        f"bytes a second, least and median: {got.smallest / seconds:.0f}, {got.at(0.5) / seconds:.0f}",
+        f"bytes a second, least and mean: {got.smallest / seconds:.0f}, {got.total / got.count / seconds:.0f}",
         f"lag in ms: {lag.ms()}; after the first listener has the block: {window.spread('late_us').ms()}",
         f"a chunk is at the listener up to {(BLOCK_STEPS - 1) * STEP_S:.2f} s + lag after it is due",
         f"{edges} edges with {at_edges} listeners, {used / 1e9 / seconds * 100:.0f} % of a core in all",
