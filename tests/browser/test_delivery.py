@@ -140,6 +140,27 @@ async def test_blocks_grow_and_shrink(site: Installation, api: StaffApi, browser
     assert max(await page.page.evaluate("window.rates")) <= 1.061
 
 
+@pytest.mark.timeout(150)
+async def test_page_follows_the_operators_word_without_a_stall(
+    site: Installation, api: StaffApi, browsers: Browsers, visit: Opener
+) -> None:
+    page = await visit(browsers.bea, await open_room(api, "blocks"), microphone=False)
+    await page.click("listen")
+    await settle(page, 0.24)
+    await expect(page.get("delivery")).to_have_count(0)
+    stalls = (await figures(page.page))["stalls"]
+    await api.call("PUT", "/rooms/blocks/delivery", {"block_steps": 4})
+    await expect(page.get("delivery")).to_have_attribute("data-block-steps", "4", timeout=40_000)
+    await settle(page, 0.96)
+    await asyncio.sleep(4)
+    large = await figures(page.page)
+    assert large["stalls"] == stalls
+    await api.call("PUT", "/rooms/blocks/delivery", {"block_steps": None})
+    await page.until(f"window.stentor.player.latency_s < {large['latency_s']} - 0.5", "latency stays", limit_s=40)
+    await expect(page.get("delivery")).to_have_count(0)
+    assert (await figures(page.page))["stalls"] == stalls
+
+
 async def test_sound_comes_over_hls_where_no_websocket_gets_through(
     site: Installation, api: StaffApi, browsers: Browsers, visit: Opener
 ) -> None:

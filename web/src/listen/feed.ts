@@ -47,9 +47,11 @@ export class RoomFeed {
   /** The server's clock, Unix ms. */
   readonly serverNow = (): number => Date.now() + this.offsetMs;
 
-  /** Takes a state that came over the push. */
+  /** Takes a state that came over the push. It waited there for a block: its time is a bound, and no more. */
   pushed(room: RoomView): void {
-    this.take(room, 0);
+    const offsetMs = Date.parse(room.server_time) - Date.now();
+    if (offsetMs > this.offsetMs) this.offsetMs = offsetMs;
+    this.take(room);
   }
 
   /** Asks now instead of at the next poll. */
@@ -91,7 +93,10 @@ export class RoomFeed {
       }
       if (!response.ok) throw new Error(String(response.status));
       this.polledAt = performance.now();
-      this.take((await response.json()) as RoomView, this.polledAt - began);
+      const room = (await response.json()) as RoomView;
+      const server = Date.parse(room.server_time);
+      if (!Number.isNaN(server)) this.offsetMs = server + (this.polledAt - began) / 2 - Date.now();
+      this.take(room);
       return jitter(...this.pollMs);
     } catch {
       const wait = this.backoff.next();
@@ -108,10 +113,8 @@ export class RoomFeed {
     return since < REPLAY_DUE_MS ? POLL_FOR_REPLAY_MS : POLL_MS;
   }
 
-  private take(room: RoomView, roundTripMs: number): void {
+  private take(room: RoomView): void {
     this.backoff.reset();
-    const server = Date.parse(room.server_time);
-    if (!Number.isNaN(server)) this.offsetMs = server + roundTripMs / 2 - Date.now();
     this.store.set({ status: "known", room });
   }
 }
