@@ -33,6 +33,7 @@ GOALS = [
 SERVER_CORE, REST_CORE = 0, 1
 STEPS = 4
 BLOCK_S = STEPS * 0.24
+PATIENCE_S = 8.0
 BLOCK_BYTES = 4_150
 """Of ours: 3,840 bytes of Opus, the fMP4 around them and the header; each round prints what it really was."""
 
@@ -123,6 +124,7 @@ async def taken(way: Callable[[], AbstractAsyncContextManager[Door]], count: int
             rate=door.joins_per_s,
             in_flight=count,
             tls=True,
+            patience_s=PATIENCE_S,
         ) as listeners:
             await listeners.arrived(60)
             used = cpu_ns(door.pids) - used
