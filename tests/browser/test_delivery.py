@@ -184,12 +184,15 @@ async def test_player_tells_how_it_fares(site: Installation, api: StaffApi, brow
         }  # fmt: skip
         assert first["transport"] == transport
         assert (first["ticket"] is not None) == (transport == "hls")
+        assert (first["ticket"] is not None) == (transport == "hls")
         assert 0 < first["join_ms"] < 30_000
         await expect(page.get("player-status")).to_have_attribute("data-status", "playing")
         await page.click("stop-listening")
         url, last = await page.until("window.lastBeacon", "no beacon at the end")
         assert url == "/r/beacons/beacon"
         assert last["player"] == first["player"]
+        assert last["transport"] == transport
+        assert last["bye"]
         assert last["join_ms"] is None
         assert last["played_ms"] > 0
         assert last["bye"] is True

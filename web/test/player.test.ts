@@ -181,13 +181,6 @@ describe("PushClient", () => {
     expect(told.failing).toEqual([]);
   });
 
-  it("starts at the live edge after it was too slow", async () => {
-    last().onmessage?.({ data: bytes(2, 1, 5) });
-    last().onclose?.({ code: 4408, reason: "too slow" });
-    await vi.advanceTimersByTimeAsync(1_000);
-    expect(last().url.searchParams.has("after")).toBe(false);
-  });
-
   it("has the page look at the room's state when the server says it is closed", () => {
     last().onclose?.({ code: 4409, reason: "" });
     expect(told.closed).toBe(1);

@@ -1,11 +1,15 @@
 /** Tells the edge how this listener fares (docs/design.md, "Beacons"): a random id for this page, and numbers. */
 import { jitter } from "../lib/backoff";
+import type { Transport } from "./playback";
 import type { Player, Status } from "./player";
 import { Tally } from "./tally";
 
 const EVERY_MS = [27_000, 33_000] as const;
 const LOOK_MS = 20;
 const MOVED_S = 0.01;
+/** What an edge takes at most; one number beyond would refuse the whole beacon. */
+const MOST_MS = 600_000;
+const MOST_STALLS = 1_000;
 /** An answer that says that this edge takes no beacons. */
 const NOT_HERE = new Set([404, 405]);
 
@@ -20,6 +24,7 @@ export class Beacon {
   private joinMs: number | null = null;
   private joined = false;
   private last: Status = "idle";
+  private transport: Transport = "push";
   private timer: ReturnType<typeof setTimeout> | undefined;
   private look: ReturnType<typeof setInterval> | undefined;
   private unwanted = false;
@@ -37,7 +42,8 @@ export class Beacon {
   }
 
   private changed(): void {
-    const { status, stalledAgoMs } = this.player.store.get();
+    const { status, stalledAgoMs, transport } = this.player.store.get();
+    this.transport = transport ?? this.transport;
     if (status === this.last) return;
     const now = performance.now();
     const waited = this.last === "idle" || this.last === "blocked";
@@ -59,7 +65,7 @@ export class Beacon {
       if (audio.currentTime - from < MOVED_S) return;
       clearInterval(this.look);
       this.joined = true;
-      this.joinMs = Math.round(performance.now() - pressedAt);
+      this.joinMs = performance.now() - pressedAt;
       this.tell();
     }, LOOK_MS);
   }
@@ -82,7 +88,7 @@ export class Beacon {
 
   /** A listener behind a cache is seen by its beacons alone, and edges count those that carry a ticket of theirs. */
   private async fetchTicket(): Promise<void> {
-    if (this.ticket !== null || REPORTED[this.player.store.get().transport ?? "push"] !== "hls") return;
+    if (this.ticket !== null || REPORTED[this.transport] !== "hls") return;
     try {
       const response = await fetch(this.ticketUrl, { method: "POST", credentials: "omit" });
       if (response.ok) this.ticket = ((await response.json()) as { ticket?: string }).ticket ?? null;
@@ -101,19 +107,26 @@ export class Beacon {
   }
 
   private said(more: { bye?: true } = {}): string {
-    const { transport, latencyS } = this.player.store.get();
+    const { latencyS } = this.player.store.get();
     const { joinMs } = this;
+    const fared = this.tally.take(performance.now());
     this.joinMs = null;
     return JSON.stringify({
       player: this.id,
       ticket: this.ticket,
-      transport: REPORTED[transport ?? "push"],
-      join_ms: joinMs,
-      ...this.tally.take(performance.now()),
-      latency_ms: latencyS === null ? null : Math.max(0, Math.round(latencyS * 1000)),
+      transport: REPORTED[this.transport],
+      join_ms: joinMs === null ? null : bounded(joinMs),
+      stalls: Math.min(MOST_STALLS, fared.stalls),
+      stall_ms: bounded(fared.stall_ms),
+      played_ms: bounded(fared.played_ms),
+      latency_ms: latencyS === null ? null : bounded(latencyS * 1000),
       ...more,
     });
   }
+}
+
+function bounded(ms: number): number {
+  return Math.min(MOST_MS, Math.max(0, Math.round(ms)));
 }
 
 function randomId(): string {

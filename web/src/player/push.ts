@@ -37,7 +37,6 @@ type Message = ({ type: "hello" } & Hello) | ({ type: "state" } & RoomView) | ({
 /** The program has ended, no such room, not open: the page looks at state.json and ends this client, or it goes on. */
 const CLOSED = new Set([1000, 4404, 4409]);
 const CLOSED_WAIT_S = 2;
-const TOO_SLOW = 4408;
 /** A takeover may be silent for 3 s; after this and a block another connection is tried beside the silent one. */
 const SILENCE_MS = 3_500;
 /** So long a connection may take to say its first word. */
@@ -183,11 +182,10 @@ export class PushClient {
     clearTimeout(this.watchdog);
     clearTimeout(this.timer);
     for (const socket of this.sockets) this.drop(socket);
-    if (code === TOO_SLOW) this.step = null;
     if (closed) this.listener.closed();
     const retryS = closed ? CLOSED_WAIT_S : retryOf(reason);
     // A connection that broke without a word broke for many: all come back spread over the time the server named.
-    const spread = retryS === null && code !== TOO_SLOW && this.fed && this.spreadMs > 0;
+    const spread = retryS === null && this.fed && this.spreadMs > 0;
     const wait = spread ? jitter(0, this.spreadMs) : this.backoff.next(retryS);
     this.fed = false;
     if (this.gone.signal.aborted) return;
