@@ -9,6 +9,7 @@ from bench.report import arguments
 NAMES = (
     *("latency", "fidelity", "stage", "takeover", "start"),
     *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "isolation", "rooms", "caches"),
+    "mobile",
 )
 RESULTS = Path(__file__).parent.parent / "results"
 

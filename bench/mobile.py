@@ -7,6 +7,7 @@ clock here. The page's own report (its count of interruptions, and its beacons) 
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -23,11 +24,11 @@ from bench.room import ROOM, bench_room, run
 from bench.tones import ToneSource
 
 GOALS = [
-    Goal("stall_ratio", "share of the time outside the outages without sound", "", at_most=0.005),
+    Goal("stall_ratio", "stalls outside the outages, share of the time", "", at_most=0.005),
     Goal("latency_p50_s", "behind the stage, median", "s", at_most=4.0),
     Goal("clicks", "returns that needed a click", "", at_most=0),
-    Goal("recovery_p50_s", "sound again after the line came back, median", "s"),
-    Goal("stall_ratio_recovery", "the same share with the recoveries in it", ""),
+    Goal("recovery_p50_s", "sound again after the line is back, median", "s"),
+    Goal("stall_ratio_recovery", "the same with the recoveries in it", ""),
 ]
 OUTAGE_S = 5.0
 SETTLE_S = 20.0
@@ -192,6 +193,8 @@ async def main() -> bool:
     parser = arguments(__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seed", type=int, default=1, help="which packets are lost")
     options = parser.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("bench.mobile: a network namespace and TUN devices need root")
     before = machine()
     found = await measure(1 if options.quick else 4, LineSettings(), options.seed)
     figures = {goal.key: found[goal.key] for goal in GOALS}
