@@ -3,16 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from stentor.bus.port import live_stage_subject
+from stentor.bus.port import live_chunk_subject, live_stage_subject, origin_subject
 from stentor.bus.upstream_wire import VERSION, Kind, pack, pack_after, unpack
+from stentor.bus.wire import step_of
 from stentor.edge.downstream import RelaySettings
+from stentor.errors import BusUnavailable
 from stentor.room.documents import Role, RoomDocument, StageDocument, StagePerson
+from stentor.room.requests import RingRead
 from stentor.room.states import RoomState
 from tests.fakes.lower_edge import KEY, LowerEdge, lower_edge
 from tests.fakes.wav_origin import room_document
@@ -102,6 +106,23 @@ async def test_a_broken_connection_leaves_no_hole(room: WavRoom) -> None:
             steps += await media(listener, 4)
         assert steps == list(range(steps[0], steps[0] + len(steps)))
         assert lower.bus.connected
+
+
+async def test_a_program_that_begins_anew_is_told_from_the_start(room: WavRoom) -> None:
+    subject, first, second = live_chunk_subject("demo", "mp3"), [], []
+    async with lower_edge(room.port) as lower, AsyncExitStack() as stack:
+        await stack.enter_async_context(lower.bus.subscribe(subject, lambda _, payload: first.append(step_of(payload))))
+        await room.until(lambda: len(first) > 2, "chunks come")
+        await stack.enter_async_context(
+            lower.bus.subscribe(subject, lambda _, payload: second.append(step_of(payload)))
+        )
+        ask = RingRead(rendition="mp3", after_step=-1).to_bytes()
+        assert await lower.bus.request(origin_subject("demo", "ring"), ask, timeout_s=5) == b""
+        assert second[: len(first)] == first[: len(second)]
+        assert len(second) >= 3
+        with pytest.raises(BusUnavailable):
+            await lower.bus.request(origin_subject("demo", "offer"), b"", timeout_s=5)
+    assert not lower.bus._streams
 
 
 async def test_a_lower_edge_that_begins_has_the_whole_window(room: WavRoom) -> None:

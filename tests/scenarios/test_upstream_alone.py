@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -134,6 +135,12 @@ async def test_three_edges_deep_and_the_middle_one_dies(tmp_path: Path) -> None:
             await lowest.until(200)
             count = len(listener.blocks)
             await listener.until(lambda it: len(it.blocks) > count + 3, "sound goes on")
+            again.process.send_signal(signal.SIGSTOP)  # a machine that hangs closes nothing
+            await lowest.until(503)
+            again.process.send_signal(signal.SIGCONT)
+            await lowest.until(200)
+            count = len(listener.blocks)
+            await listener.until(lambda it: len(it.blocks) > count + 3, "sound goes on once more")
             assert listener.closed is None
             assert whole(listener)
             await same_playlists(made.top.audience_url, low_url)
