@@ -3,15 +3,19 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from stentor.demo.staff_api import StaffApi, token_of
-from tests.fakes.installation import Installation, descendants, installation
+from tests.fakes.installation import Installation, descendants, free_ports, installation
+
+ACTIVATE = shutil.which("systemd-socket-activate")
 
 
 def pids(running: Installation, *words: str) -> list[int]:
@@ -41,8 +45,8 @@ def events(running: Installation, name: str) -> list[dict[str, object]]:
 
 async def test_up_served_and_down_within_five_seconds(tmp_path):
     async with installation(tmp_path) as running:
+        await until(lambda: "Stentor is ready" in running.log.read_text(), "it greets")
         text = running.log.read_text()
-        assert "Stentor is ready" in text
         assert f"{running.staff_url}/#t=" in text
         operator = StaffApi(running.staff_url)
         await operator.enter(token_of(next(word for word in text.split() if "/#t=" in word)))
@@ -122,6 +126,30 @@ async def test_the_bus_away_and_back(tmp_path):
 def _bus_port(running: Installation) -> str:
     (file,) = (running.data_dir / "run").glob("nats-server_*.ports")
     return str(json.loads(file.read_text())["nats"][0]).rpartition(":")[2]
+
+
+@pytest.mark.skipif(ACTIVATE is None, reason="there is no systemd here")
+async def test_systemd_holds_the_audience_port_and_whoever_comes_first_waits(tmp_path):
+    """systemd listens, starts us at the first arrival, and gives us its socket with that arrival in the queue."""
+    audience, staff, private = free_ports(3)
+    settings = {"data_dir": tmp_path / "data", "staff_host": "127.0.0.1", "staff_port": staff, "private_port": private}
+    settings |= {"audience_host": "127.0.0.1", "audience_port": audience, "udp_bind": "127.0.0.1", "edges": 2}
+    given = [f"--setenv=STENTOR_{name.upper()}={value}" for name, value in settings.items()]
+    command = [str(ACTIVATE), "-l", f"127.0.0.1:{audience}", *given, sys.executable, "-m", "stentor", "serve"]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        await until(lambda: listens(audience), "systemd listens")
+        url = f"http://127.0.0.1:{audience}/rooms.json"
+        with urlopen(url, timeout=60) as answer:  # noqa: ASYNC210 - nothing else runs here
+            assert answer.status == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+def listens(port: int) -> bool:
+    """Tell whether something listens on a port of the loopback (state 0A of /proc/net/tcp), without going there."""
+    return f"0100007F:{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text()
 
 
 async def test_a_second_one_is_told_what_to_do(tmp_path):
