@@ -6,10 +6,11 @@ out on the bus: steps that are missing, and frames that the numbers show to be m
 of the mixer begins is the room's own histogram (``stentor_origin_tick_late_seconds``); figures are the upper bounds of
 its buckets, of all rounds together. Speakers go first on the processor, since they would be other machines.
 
-A shorter run with edges that do not stand back (nice 0 instead of 5) is printed beside it.
+A run without priorities is printed beside it: the room is no real-time process and edges do not stand back (nice 5).
 """
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from bench.pressure import NICE, edges_of, prefer_this_process, pressure, stand_back
+from bench.pressure import edges_of, prefer_this_process, pressure, run_as_everybody, stand_back
 from bench.report import Goal, arguments, machine, report
 from bench.room import ROOM, BenchRoom, bench_room, run, until
 from bench.stage import late_ticks, speakers
@@ -66,6 +67,7 @@ class Run:
     offered: int
     edge_cores: float
     longest_gap_s: float
+    real_time: bool
 
 
 @dataclass
@@ -97,13 +99,14 @@ class Bench:
             offered=crowd.offered,
             edge_cores=round(cores, 2),
             longest_gap_s=round(self.tape.longest_gap_s, 3),
+            real_time=os.sched_getscheduler(self.room.room_process()) == os.SCHED_RR,
         )
 
 
 async def measure(
     seconds: float, rounds: int, held: int, note: Callable[[str], None]
 ) -> tuple[list[Run], Run, Lateness]:
-    """Return the rounds, a run with edges that do not stand back, and the ticks without any crowd."""
+    """Return the rounds, a run without priorities, and the ticks without any crowd."""
     async with AsyncExitStack() as stack:
         room = await stack.enter_async_context(bench_room())
         if not prefer_this_process():
@@ -124,6 +127,7 @@ async def measure(
             found.append(await bench.one(seconds, held))
             note(f"round {number + 1}: {found[-1]}")
         stand_back(edges_of(room.site), 0)
+        run_as_everybody(room.room_process())
         even = await bench.one(seconds, held)
         return found, even, calm
 
@@ -153,8 +157,8 @@ async def main() -> bool:
         f"{', '.join(str(each.edge_cores) for each in found)} cores",
         told("without a crowd", calm),
         told("under pressure", late),
-        told("with edges that do not stand back", even.late) + f"; glitches {even.glitches} in {seconds:.0f} s",
-        f"edges stand back by nice {NICE}; ticks more than 20 ms late: {sum(each.over_20_ms for each in found):.0f}",
+        told("without priorities", even.late) + f"; glitches {even.glitches} in {seconds:.0f} s",
+        f"real-time: {found[0].real_time}; ticks more than 20 ms late: {sum(each.over_20_ms for each in found):.0f}",
         "the program's delay does not change under pressure; that of listeners does, as blocks grow",
     ]
     detail = {"rounds": [vars(each) for each in found], "even": vars(even), "calm": calm}

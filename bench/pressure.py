@@ -54,6 +54,13 @@ def stand_back(pids: list[int], nice: int) -> None:
             Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
+def run_as_everybody(pid: int) -> None:
+    """Take real-time scheduling away from all threads of a process."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(int(task.name), os.SCHED_OTHER, os.sched_param(0))
+
+
 @dataclass
 class Pressure:
     """What is offered, and what the edges had to do."""

@@ -23,6 +23,7 @@ from stentor.media.rendition import RENDITIONS
 from stentor.origin.live_room import LiveRoom, RoomParts
 from stentor.origin.log_writer import LogWriter
 from stentor.origin.mux import UdpMux
+from stentor.origin.priority import go_first
 from stentor.origin.program import Program
 from stentor.origin.session import MediaSession, SessionEvents
 from stentor.origin.tenure import Tenure, take_over
@@ -72,6 +73,7 @@ def say(**line: object) -> None:
 async def run_room(bus: Bus, clock: Clock, settings: RoomSettings, hold: Loop, room: str, udp_port: int) -> bool:
     """Run a room until it has ended; return False when a later epoch took it from us."""
     document = await _document(bus, room)
+    _log.info("room_begins", room=room, real_time=go_first())
     kept = True
     mux = UdpMux(settings.bind, udp_port, advertise=settings.advertise)
     mux.open()
