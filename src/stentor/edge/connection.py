@@ -19,7 +19,7 @@ from stentor.edge.reactor import Line
 from stentor.errors import BadRequest, StentorError, TooLarge
 
 _SLICE_BYTES = 4_096
-_JOINED_BYTES = 4_096
+_JOINED_BYTES = 32_768
 """A small body is copied behind its head, a large one stays shared while it is owed."""
 _REFUSALS = {
     HeadTooLarge.slug: Refusal.HEAD_TOO_LARGE,
@@ -27,6 +27,7 @@ _REFUSALS = {
     "pipelined": Refusal.PIPELINED,
 }
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_KEEP, _CLOSE = b"Connection: keep-alive\r\n\r\n", b"Connection: close\r\n\r\n"
 
 
 _NO_HEAD = RequestHead(Limits())
@@ -257,18 +258,21 @@ class Connection:
         request, self.current = self.current, None
         keep_alive = request.keep_alive and not self._host.draining and response.length is not None
         keep_alive = keep_alive and self._parser is not None and "upgrade" not in request.headers
-        tail = b"Connection: keep-alive\r\n\r\n" if keep_alive else b"Connection: close\r\n\r\n"
-        head = response.head + self._host.date_line() + tail
+        connection_line = _KEEP if keep_alive else _CLOSE
+        date_line = self._host.date_line()
+        if request.method != "HEAD" and response.stream is None and len(response.body) <= _JOINED_BYTES:
+            self.line.send(response.whole(date_line, connection_line))
+            self._done(keep_alive=keep_alive)
+            return
+        head = response.head + date_line + connection_line
         if response.stream is not None and request.method != "HEAD":
             self.line.widen()
             self.line.send(head)
             self._can_write = asyncio.Event()
             self._host.spawn(self._pump(response, keep_alive=keep_alive))
             return
-        if request.method == "HEAD" or not response.body:
+        if request.method == "HEAD":
             self.line.send(head)
-        elif len(response.body) <= _JOINED_BYTES:
-            self.line.send(head + response.body)
         else:
             self.line.send(head, response.body)
         self._done(keep_alive=keep_alive)

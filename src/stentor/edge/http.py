@@ -61,7 +61,7 @@ class Response:
     what is ``endless``).
     """
 
-    __slots__ = ("body", "head", "length", "status", "stream")
+    __slots__ = ("_whole", "_whole_for", "body", "head", "length", "status", "stream")
 
     def __init__(
         self,
@@ -82,6 +82,14 @@ class Response:
         if self.length is not None and status not in (204, 304) and status >= 200:
             lines.append(f"Content-Length: {self.length}")
         self.head = ("\r\n".join(lines) + "\r\n").encode("utf-8")
+        self._whole, self._whole_for = b"", (b"", b"")
+
+    def whole(self, date_line: bytes, connection_line: bytes) -> bytes:
+        """Return all bytes of the answer; made once for all who are given it in the same second."""
+        made_for = (date_line, connection_line)
+        if self._whole_for != made_for:
+            self._whole, self._whole_for = self.head + date_line + connection_line + self.body, made_for
+        return self._whole
 
 
 def _pairs(headers: Mapping[str, str] | list[tuple[str, str]]) -> list[tuple[str, str]]:
