@@ -136,7 +136,7 @@ export class MediaBuffer {
   }
 
   private tick(): void {
-    this.rate.marginS = this.line.marginS(monotonicS());
+    this.rate.marginS = this.line.marginS;
     if (!this.started) this.begin();
     if (!this.started || this.audio.seeking) return;
     const target = acrossGap(this.ranges(), this.audio.currentTime);
@@ -164,7 +164,7 @@ export class MediaBuffer {
   private dry(now: number, since: number): void {
     if (!this.stallTold && now - since >= STALL_MS) {
       this.stallTold = true;
-      this.line.stalled(monotonicS());
+      this.line.stalled();
       this.listener.stalled(now - since);
     }
     if (this.held && this.distanceS >= this.rate.leastS) {

@@ -15,8 +15,9 @@ const MOST_REMEMBERED = 300;
 const EARLIEST_S = 30;
 const EARLIEST_BLOCKS = 8;
 const AFTER_STALL_S = 0.3;
-/** Seconds that the margin falls in a second. */
+/** Seconds that the margin falls in a second; in an outage nothing is learnt, and it stays. */
 const FALL = 1 / 90;
+const MOST_FALL_S = 5;
 /** What comes so soon after a connection's beginning was held back by others, not by the line. */
 const SETTLE_S = 1;
 
@@ -33,10 +34,12 @@ export class Line {
   private settledS = Number.NEGATIVE_INFINITY;
   private usual = LEAST_MARGIN_S;
   private margin = LEAST_MARGIN_S;
-  private marginAtS = 0;
+  private notedS = 0;
 
   /** A block came whose sound ends at `endS`. */
   note(endS: number, nowS: number): void {
+    this.margin = Math.max(this.usual, this.margin - Math.min(MOST_FALL_S, nowS - this.notedS) * FALL);
+    this.notedS = nowS;
     const offset = nowS - endS;
     if (this.since.blocks >= EARLIEST_BLOCKS && nowS - this.since.atS >= EARLIEST_S) {
       this.earlierEarliest = this.earliest;
@@ -51,6 +54,7 @@ export class Line {
     const old = this.arrivals.findIndex((each) => nowS - each.atS < REMEMBER_S);
     this.arrivals.splice(0, Math.max(old, this.arrivals.length - MOST_REMEMBERED));
     this.usual = this.needed();
+    this.margin = Math.max(this.usual, this.margin);
   }
 
   /** What comes next comes in a burst, after a pause that says nothing about this line. */
@@ -59,8 +63,8 @@ export class Line {
   }
 
   /** Playback ran dry: keep more from now on, and give it back slowly. */
-  stalled(nowS: number): void {
-    this.margin = Math.min(MOST_MARGIN_S, this.marginS(nowS) + AFTER_STALL_S);
+  stalled(): void {
+    this.margin = Math.min(MOST_MARGIN_S, this.margin + AFTER_STALL_S);
   }
 
   /** The room's time whose sound would be here now if nothing had held it up; null before the first block. */
@@ -69,10 +73,7 @@ export class Line {
   }
 
   /** How much should be left when the next block is due. Grows at once, falls slowly. */
-  marginS(nowS: number): number {
-    const fallen = this.margin - Math.max(0, nowS - this.marginAtS) * FALL;
-    this.marginAtS = nowS;
-    this.margin = Math.max(this.usual, fallen);
+  get marginS(): number {
     return this.margin;
   }
 
