@@ -53,8 +53,10 @@ class Balance:
     def open(cls, path: Path, slot: int, slots: int) -> "Balance":
         """Return the balance of the edge with slot 0 … ``slots`` - 1 in a file that the first one makes.
 
-        Where there can be no such file it always accepts, and says so in the log.
+        An edge alone always accepts. So it does where there can be no such file, and says so in the log.
         """
+        if slots == 1:
+            return cls()
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:

@@ -45,6 +45,7 @@ class Push:
         self._tally = tally
         self._ring: deque[Chunk] = deque(maxlen=RING_STEPS)
         self._blocks: dict[tuple[Step, Step], bytes] = {}
+        self._starts: dict[tuple[Step, Step], bytes] = {}
         self._state = b""
         self._opening: Chunk | None = None
         self._caught_up = False
@@ -95,12 +96,13 @@ class Push:
         first = self._ring[0].step - 1
         if after is None:
             after = Step(upto - START_STEPS - self._cadence.at(self.listeners.step) + 1)
-        return self._init_frame(Step(max(after, first))) + self.block(Step(max(after, first)), upto)
-
-    def _init_frame(self, after: Step) -> bytes:
-        """Return the initialisation of whoever begins behind a step."""
-        begins = next((chunk for chunk in self._ring if chunk.step > after), self._ring[-1])
-        return self._frame(begins, _INIT, self._init_mp4)
+        after = Step(max(after, first))
+        start = self._starts.get((after, upto))
+        if start is None:
+            begins = next((chunk for chunk in self._ring if chunk.step > after), self._ring[-1])
+            init = self._frame(begins, _INIT, self._init_mp4)
+            start = self._starts[after, upto] = init + self.block(after, upto)
+        return start
 
     # Blocks.
 
@@ -110,6 +112,7 @@ class Push:
             self._opening = chunk
         self._ring.append(chunk)
         self._blocks.clear()
+        self._starts.clear()
         if self._caught_up:
             if self._cadence.at(chunk.step) != self._cadence.at(self.listeners.step):
                 self._welcome = b""

@@ -34,7 +34,8 @@ from stentor.telemetry import logger
 
 TICK_S = 1.0
 _SYNC_POLL_S = 0.02
-_METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
+_REQUESTS = {method: REQUESTS.labels(method) for method in ("GET", "HEAD", "POST", "OPTIONS")}
+_OTHER = REQUESTS.labels("other")
 
 log = logger("edge")
 
@@ -223,7 +224,7 @@ class Edge:
 
     def handle(self, connection: Connection, request: Request) -> Response | None:
         """Answer a request."""
-        REQUESTS.labels(request.method if request.method in _METHODS else "other").inc()
+        _REQUESTS.get(request.method, _OTHER).inc()
         if self._settings.trusted_proxies:
             forwarded = request.headers.get("x-forwarded-for", "")
             request.address = client_address(request.address, forwarded, self._settings.trusted_proxies)
