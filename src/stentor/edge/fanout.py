@@ -9,8 +9,7 @@ A listener whose socket does not take a block whole falls behind: it leaves the 
 comes back once it has read that and what came meanwhile. Who does not manage within the reactor's ``stall_s`` is cut.
 """
 
-import os
-from array import array
+import socket
 from collections.abc import Iterator
 from ssl import SSLWantReadError, SSLWantWriteError
 from typing import Protocol
@@ -20,7 +19,6 @@ from stentor.edge.connection import Connection
 from stentor.edge.metrics import CUT, CUTS, Leave
 from stentor.edge.reactor import Line
 from stentor.edge.tally import Tally
-from stentor.edge.tls_line import TlsLine
 from stentor.media.grid import Step
 
 _BUCKETS = MAX_BLOCK_STEPS
@@ -74,12 +72,12 @@ class Listener:
 
 
 class Bucket:
-    """Listeners who get the same blocks; ``fds`` and ``members`` run side by side, without those who are behind."""
+    """Listeners who get the same blocks; ``socks`` and ``members`` run side by side, without those who are behind."""
 
-    __slots__ = ("behind", "fds", "members", "noted", "position")
+    __slots__ = ("behind", "members", "noted", "position", "socks")
 
     def __init__(self) -> None:
-        self.fds = array("i")
+        self.socks: list[socket.socket] = []
         self.members: list[Listener] = []
         self.behind: dict[Listener, None] = {}
         self.position = Step(-1)
@@ -91,16 +89,16 @@ class Bucket:
     def put(self, listener: Listener) -> None:
         """Take a listener into the loop."""
         listener.bucket, listener.place = self, len(self.members)
-        self.fds.append(listener.line.fd)
+        self.socks.append(listener.line.sock)
         self.members.append(listener)
 
     def take(self, listener: Listener) -> None:
         """Take out: the last one moves to the empty place."""
         if self.behind.pop(listener, 0) is None:
             return
-        place, last, fd = listener.place, self.members.pop(), self.fds.pop()
+        place, last, sock = listener.place, self.members.pop(), self.socks.pop()
         if last is not listener:
-            self.members[place], self.fds[place], last.place = last, fd, place
+            self.members[place], self.socks[place], last.place = last, sock, place
         listener.place = -1
 
     def fall_behind(self, listener: Listener) -> None:
@@ -209,48 +207,23 @@ class Fanout:
         """Write to everybody in the loop; the bucket's position says up to where they have everything then."""
         if not bucket.members:
             return
-        if isinstance(bucket.members[0].line, TlsLine):
-            short = self._write_secure(bucket, data)
-        else:
-            short = self._write_plain(bucket, data)
-        for listener, sent in short:
+        size = len(data)
+        short: list[tuple[int, int]] = []
+        for place, sock in enumerate(bucket.socks):
+            try:
+                sent = sock.send(data)
+            except (BlockingIOError, SSLWantReadError, SSLWantWriteError):
+                sent = 0
+            except OSError:
+                sent = -1
+            if sent != size:
+                short.append((place, sent))
+        for listener, sent in [(bucket.members[place], sent) for place, sent in short]:
             if sent < 0:
                 listener.line.abort()
             else:
                 listener.line.owe((data,), sent)
                 self.fall_behind(listener)
-
-    @staticmethod
-    def _write_plain(bucket: Bucket, data: bytes) -> list[tuple[Listener, int]]:
-        size, write = len(data), os.write
-        short: dict[int, int] = {}
-        for fd in bucket.fds:
-            try:
-                sent = write(fd, data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                sent = -1
-            if sent != size:
-                short[fd] = sent
-        if not short:
-            return []
-        return [(each, short[each.line.fd]) for each in bucket.members if each.line.fd in short]
-
-    @staticmethod
-    def _write_secure(bucket: Bucket, data: bytes) -> list[tuple[Listener, int]]:
-        size = len(data)
-        short: list[tuple[Listener, int]] = []
-        for listener in bucket.members:
-            try:
-                sent = listener.line.sock.send(data)
-            except (SSLWantReadError, SSLWantWriteError):
-                sent = 0
-            except OSError:
-                sent = -1
-            if sent != size:
-                short.append((listener, sent))
-        return short
 
     def fall_behind(self, listener: Listener) -> None:
         """Leave a listener out of the loop until its line has written what it owes."""
