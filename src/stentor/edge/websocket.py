@@ -36,7 +36,6 @@ class CloseCode(IntEnum):
     BAD_TEXT = 1007
     TOO_BIG = 1009
     NO_SUCH_ROOM = 4404
-    TOO_SLOW = 4408
     NOT_OPEN = 4409
 
 
