@@ -18,12 +18,13 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from bench.microphones import Microphones, microphones
 from bench.pressure import edges_of, prefer_this_process, pressure, run_as_everybody, stand_back
 from bench.report import Goal, arguments, machine, report
-from bench.room import ROOM, BenchRoom, bench_room, run, until
+from bench.room import ROOM, BenchRoom, bench_room, run
 from bench.stage import late_ticks, speakers
 from bench.takeover import bus_of
-from bench.tape import Numbers, Tape
+from bench.tape import Tape
 
 GOALS = [
     Goal("glitches", "20 ms frames of the program that are missing or repeated", "", at_most=0),
@@ -75,7 +76,7 @@ class Bench:
     """The room, the microphone whose frames are numbered, and what goes out."""
 
     room: BenchRoom
-    microphone: Numbers
+    microphone: Microphones
     tape: Tape
 
     async def one(self, seconds: float, held: int) -> Run:
@@ -86,7 +87,7 @@ class Bench:
         self.microphone.say()
         begun = time.monotonic()
         async with pressure(site, ROOM, held=held, seconds=seconds) as crowd:
-            await until(lambda: self.microphone.over, "the microphone does not come to an end", seconds + 30)
+            await self.microphone.over(seconds + 30)
             inside, cores = await crowd.inside(), crowd.edge_cores(time.monotonic() - begun)
             now = await lateness(self.room)
             over = await late_ticks(self.room) - over
@@ -112,8 +113,9 @@ async def measure(
         if not prefer_this_process():
             note("the speakers share the processor with everything else: this needs root to be told apart")
         tokens = [await room.link(f"Speaker {number + 1}") for number in range(QUIET_SPEAKERS)]
-        bench = Bench(room, Numbers(seconds), Tape(ROOM))
-        await room.seat("Numbers", bench.microphone)
+        door = (f"{room.site.staff_url}/r/{ROOM}/whip", await room.link("Numbers"))
+        stage = await stack.enter_async_context(microphones([door], seconds))
+        bench = Bench(room, stage, Tape(ROOM))
         await room.go_on_air()
         await stack.enter_async_context(speakers(room, tokens, silent=True))
         bus = await stack.enter_async_context(bus_of(room))

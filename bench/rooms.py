@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -22,15 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.crowd import Crowd, Said, crowd
+from bench.microphones import Microphones, microphones
 from bench.pressure import prefer_this_process, pressure
 from bench.report import Goal, arguments, machine, middle, report, shown
 from bench.room import ROOM, BenchRoom, bench_room, run, until
 from bench.takeover import bus_of
-from bench.tape import Numbers, Tape
+from bench.tape import Tape
 from bench.tones import Hum
-from stentor.clock import SystemClock
 from stentor.demo.staff_api import token_of
-from stentor.demo.whip import HttpWhip, WhipSpeaker
 from tests.fakes.listener import PushListener, push_listener
 
 GOALS = [
@@ -62,7 +61,6 @@ class Other:
     """One of the rooms that nothing should happen to."""
 
     name: str
-    microphone: Numbers
     tape: Tape
     listeners: Crowd
 
@@ -87,18 +85,13 @@ def stalls(said: Said, expected: int) -> int:
     return late + (expected - said["open"]) + int(short)
 
 
-async def open_room(room: BenchRoom, name: str, source: Callable[[], bytes | NDArray[np.float32]]) -> None:
-    """Open a room, seat its speaker, and put it on air."""
-    if name != ROOM:
-        await room.api.call("POST", "/rooms", {"room": name, "title": name})
-        await room.api.call("POST", f"/rooms/{name}/open", {})
+async def open_room(room: BenchRoom, name: str) -> tuple[str, str]:
+    """Open a room and put it on air; return the address at which its speaker joins, and the token."""
+    await room.api.call("POST", "/rooms", {"room": name, "title": name})
+    await room.api.call("POST", f"/rooms/{name}/open", {})
     made = await room.api.call("POST", f"/rooms/{name}/links", {"role": "speaker", "name": "Speaker"})
-    whip = HttpWhip(f"{room.site.staff_url}/r/{name}/whip", token_of(str(made["url"])))
-    speaker = WhipSpeaker(whip, source, SystemClock())
-    room.tasks.append(room.group.create_task(speaker.run()))
-    async with asyncio.timeout(30):
-        await speaker.connected.wait()
     await room.api.call("POST", f"/rooms/{name}/start", {"force": True})
+    return f"{room.site.staff_url}/r/{name}/whip", token_of(str(made["url"]))
 
 
 def process_of(room: BenchRoom, name: str) -> int:
@@ -112,6 +105,7 @@ class Bench:
     """Room A with its listener, and the others."""
 
     room: BenchRoom
+    stage: Microphones
     others: list[Other]
     listener: PushListener
     ear: Ear
@@ -120,17 +114,17 @@ class Bench:
         """Offer room A too much, kill its process half-way, and look at the others until all has been said."""
         for other in self.others:
             other.tape.begin()
-            other.microphone.say()
             await other.listeners.open()
+        self.stage.say()
         async with pressure(self.room.site, ROOM, held=held, seconds=seconds) as crowd:
             await asyncio.sleep(seconds / 2)
             back_s = await self._kill()
-            await until(lambda: all(other.microphone.over for other in self.others), "not all was said", seconds + 30)
+            await self.stage.over(seconds + 30)
             inside = await crowd.inside()
         said = {other.name: await other.listeners.close() for other in self.others}
         await asyncio.sleep(4.0)
         return Round(
-            glitches={other.name: await other.tape.glitches(other.microphone.material) for other in self.others},
+            glitches={other.name: await other.tape.glitches(self.stage.material) for other in self.others},
             stalls={name: stalls(each, LISTENERS) for name, each in said.items()},
             worst_lag_s=round(max(each.spread("lag_us").largest for each in said.values()) / 1e6, 3),
             back_s=round(back_s, 2),
@@ -157,23 +151,25 @@ async def five_rooms(seconds: float) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
         room = await stack.enter_async_context(bench_room())
         prefer_this_process()
-        await open_room(room, ROOM, Hum())
+        await room.seat("Hum", Hum())
+        await room.go_on_air()
+        doors = [await open_room(room, name) for name in OTHERS]
+        stage = await stack.enter_async_context(microphones(doors, seconds))
         port = urlsplit(room.site.audience_url).port or 80
         bus = await stack.enter_async_context(bus_of(room))
         others = []
         for name in OTHERS:
-            microphone, tape = Numbers(seconds), Tape(name)
-            await open_room(room, name, microphone)
+            tape = Tape(name)
             await stack.enter_async_context(bus.subscribe(tape.subject, tape.hear))
             push = f"/r/{name}/push?rendition=opus"
             listeners = await stack.enter_async_context(crowd("push", port, LISTENERS, path=push, rest_us=2_000))
             await listeners.arrived()
-            others.append(Other(name, microphone, tape, listeners))
+            others.append(Other(name, tape, listeners))
         ear = Ear()
         listener = await stack.enter_async_context(push_listener(room.site.audience_url, ROOM, on_sound=ear))
         await until(lambda: bool(ear.loud), "nobody is heard in room A")
         await asyncio.sleep(3.0)
-        yield Bench(room, others, listener, ear)
+        yield Bench(room, stage, others, listener, ear)
 
 
 async def main() -> bool:

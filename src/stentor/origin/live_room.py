@@ -54,7 +54,7 @@ _ON_AIR = Gauge("stentor_origin_on_air", "1 while voices go out")
 
 @dataclass(frozen=True, slots=True)
 class RoomParts:
-    """What a live room is made of; app builds it."""
+    """What a live room is made of; app builds it. ``on_tick`` is called once, when what has to be caught up is done."""
 
     bus: Bus
     clock: Clock
@@ -63,6 +63,7 @@ class RoomParts:
     writer: LogWriter
     program: Program
     open_session: OpenSession
+    on_tick: Callable[[], None] | None = None
 
 
 class LiveRoom:
@@ -125,6 +126,8 @@ class LiveRoom:
         mono_zero = self._clock.monotonic_ns() - (self._clock.wall_ns() - self._zero_ns)
         tick = (self._clock.monotonic_ns() - mono_zero) // TICK_NS
         program_starts = await self._begin_program(Step(tick // TICKS_PER_STEP + 1))
+        if self._parts.on_tick is not None:
+            self._parts.on_tick()
         while True:
             due = MonotonicNs(mono_zero + (tick + 1) * TICK_NS)
             await self._clock.sleep_until(due)

@@ -73,7 +73,6 @@ def say(**line: object) -> None:
 async def run_room(bus: Bus, clock: Clock, settings: RoomSettings, hold: Loop, room: str, udp_port: int) -> bool:
     """Run a room until it has ended; return False when a later epoch took it from us."""
     document = await _document(bus, room)
-    _log.info("room_begins", room=room, real_time=go_first())
     kept = True
     mux = UdpMux(settings.bind, udp_port, advertise=settings.advertise)
     mux.open()
@@ -88,6 +87,9 @@ async def run_room(bus: Bus, clock: Clock, settings: RoomSettings, hold: Loop, r
         def open_session(events: SessionEvents) -> MediaSession:
             return MediaSession(mux, clock, events)
 
+        def claim_processor() -> None:
+            _log.info("room_ticks", room=room, real_time=go_first())
+
         parts = RoomParts(
             bus=bus,
             clock=clock,
@@ -96,6 +98,7 @@ async def run_room(bus: Bus, clock: Clock, settings: RoomSettings, hold: Loop, r
             writer=LogWriter(bus, clock, tenure.fence, tenure.spool),
             program=_program(room, tenure, hold),
             open_session=open_session,
+            on_tick=claim_processor,
         )
         await LiveRoom(parts).run(lambda: say(serving=room, epoch=tenure.epoch))
     except* Fenced:
