@@ -8,9 +8,9 @@ import pytest
 
 from bench.crowd import Said
 from bench.isolation import added, late_ms
-from bench.neighbours import sockets
 from bench.report import percentile
 from bench.rooms import stalls
+from bench.sockets import sockets
 from bench.speech import BrowserEncoder, decoded, digits, missing_or_repeated, numbered, read_digits
 from bench.tape import Numbers, Tape
 from bench.tones import ToneFinder, latencies, tone
