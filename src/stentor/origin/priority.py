@@ -10,9 +10,9 @@ def go_first(tasks: Path = Path("/proc/self/task")) -> bool:
     """Run all threads of this process before those of everybody else that is not real-time (sched(7), SCHED_RR).
 
     Threads that begin later inherit it. Only for work that is short: what takes long would keep other rooms waiting,
-    who get their turn after 100 ms. A room takes a small part of a core, and Linux leaves others 5 % of each core whatever
-    happens. It is allowed to root, with CAP_SYS_NICE, or with a limit of RLIMIT_RTPRIO above 0; false: it is not, and
-    the room shares the processor by its weight.
+    who get their turn after 100 ms. A room takes a small part of a core, and Linux leaves others 5 % of each core
+    whatever happens. It is allowed to root, with CAP_SYS_NICE, or with a limit of RLIMIT_RTPRIO above 0; false: it is
+    not, and the room shares the processor by its weight.
     """
     try:
         for task in tasks.iterdir():
