@@ -106,8 +106,6 @@ def report(
         console.print(f"  {note}", highlight=False)
     console.print("  " + " · ".join(f"{key} {value}" for key, value in before.items()), style="dim", highlight=False)
     if path:
-        goals_json = [asdict(goal) for goal in goals]
-        path.write_text(
-            json.dumps({"bench": name, **figures, "goals": goals_json, "machine": before, "detail": detail}, indent=1)
-        )
+        whole = {"bench": name, **figures, "goals": goals, "machine": before, "detail": detail}
+        path.write_text(json.dumps(whole, indent=1, default=asdict))
     return all(goal.met(figures[goal.key]) for goal in goals)
