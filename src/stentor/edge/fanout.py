@@ -7,6 +7,9 @@ cadence, a ping) rides in front of the next block, in the same write.
 
 A listener whose socket does not take a block whole falls behind: it leaves the loop, is owed the rest by its line, and
 comes back once it has read that and what came meanwhile. Who does not manage within the reactor's ``stall_s`` is cut.
+
+Of each bucket there are two: those who have kept up for a while are written to first, newcomers and those who fell
+behind after them. So a rush of joins, or of listeners who do not read, costs those who were there little.
 """
 
 import socket
@@ -22,6 +25,8 @@ from stentor.edge.tally import Tally
 from stentor.media.grid import Step
 
 _BUCKETS = MAX_BLOCK_STEPS
+_PROVEN_STEPS = 64
+"""After this (15.4 s, longer than who does not read is kept) a newcomer is one of those who keep up."""
 _UNEVEN = 1.25
 _SLACK = 64
 
@@ -74,14 +79,16 @@ class Listener:
 class Bucket:
     """Listeners who get the same blocks; ``socks`` and ``members`` run side by side, without those who are behind."""
 
-    __slots__ = ("behind", "members", "noted", "position", "socks")
+    __slots__ = ("behind", "members", "noted", "number", "position", "proven", "proven_at", "socks")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.socks: list[socket.socket] = []
         self.members: list[Listener] = []
         self.behind: dict[Listener, None] = {}
         self.position = Step(-1)
         self.noted = 0
+        self.proven, self.proven_at = 0, Step(0)
 
     def __len__(self) -> int:
         return len(self.members) + len(self.behind)
@@ -116,7 +123,7 @@ class Fanout:
         self._source = source
         self._cadence = cadence
         self._tally = tally
-        self._buckets = [Bucket() for _ in range(_BUCKETS)]
+        self._buckets = [Bucket(number) for number in range(2 * _BUCKETS)]
         self._notes: dict[str, tuple[int, bytes]] = {}
         self.number = 0
         self._count = self._turn = 0
@@ -144,10 +151,13 @@ class Fanout:
         """
         k = self._cadence.at(self.step) if self.step >= 0 else 1
         self._turn += 1
-        fresh = self._buckets[max(self.step, 0) % k + k * (self._turn % (_BUCKETS // k))]
-        if not fresh_only and len(fresh) > _UNEVEN * self._count / _BUCKETS + _SLACK:
-            return min(self._buckets, key=len)
-        return fresh
+        fresh = max(self.step, 0) % k + k * (self._turn % (_BUCKETS // k))
+        if not fresh_only and self._together(fresh) > _UNEVEN * self._count / _BUCKETS + _SLACK:
+            fresh = min(range(_BUCKETS), key=self._together)
+        return self._buckets[_BUCKETS + fresh]
+
+    def _together(self, number: int) -> int:
+        return len(self._buckets[number]) + len(self._buckets[_BUCKETS + number])
 
     def add(self, listener: "Listener", bucket: "Bucket", first: bytes) -> None:
         """Send ``first`` to a listener now, and the bucket's blocks from then on."""
@@ -187,9 +197,19 @@ class Fanout:
         k = self._cadence.at(step)
         self.step = step
         self._made.clear()
-        for number, bucket in enumerate(self._buckets):
-            if number % k == step % k or step - bucket.position >= k:
+        for bucket in self._buckets:
+            if bucket.number % k == step % k or step - bucket.position >= k:
                 self._send(bucket, step)
+                if bucket.number >= _BUCKETS and step - bucket.proven_at >= _PROVEN_STEPS:
+                    self._promote(bucket)
+
+    def _promote(self, late: Bucket) -> None:
+        """Move who was here at the last promotion to those who keep up; both buckets have just been sent the same."""
+        first = self._buckets[late.number - _BUCKETS]
+        for listener in late.members[: late.proven]:
+            late.take(listener)
+            first.put(listener)
+        late.proven, late.proven_at = len(late.members), late.position
 
     def _send(self, bucket: Bucket, step: Step) -> None:
         block = self._block(bucket, step) if bucket.members else b""
@@ -243,7 +263,7 @@ class Fanout:
             listener.line.send(block)
         if not listener.line.owed and not listener.line.closed:
             del bucket.behind[listener]
-            bucket.put(listener)
+            self._buckets[_BUCKETS + bucket.number % _BUCKETS].put(listener)
 
     def complete(self, step: Step) -> None:
         """Send everybody what they lack up to the last step, due or not."""

@@ -15,7 +15,8 @@ from stentor.telemetry import logger
 
 READ, WRITE = select.EPOLLIN | select.EPOLLRDHUP, select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
-_EVENTS_A_PASS = 256
+_EVENTS_A_PASS = 64
+"""Some 2 ms of requests; then it is the next block's turn, should one be due."""
 RECEIVE_BYTES = 16_384
 _PIECES_A_WRITE = 64
 _DOWNLOAD_BYTES = 524_288

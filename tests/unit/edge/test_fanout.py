@@ -179,6 +179,24 @@ async def test_who_does_not_read_is_cut_in_time_and_costs_the_others_nothing(hal
     assert hall.steps(1)[-1] == 60
 
 
+async def test_those_who_keep_up_are_written_to_before_newcomers(hall: Hall) -> None:
+    old = [hall.join() for _ in range(20)]
+    for step in range(1, 140):
+        hall.fanout.advance(Step(step))
+        await hall.settle()
+    assert {listener.bucket.number < 16 for listener in old if listener.bucket} == {True}
+    new = hall.join()
+    assert new.bucket is not None
+    assert new.bucket.number >= 16
+    hall.fanout.fall_behind(old[0])
+    hall.fanout.catch_up(old[0])
+    assert old[0].bucket is not None
+    assert old[0].bucket.number >= 16
+    hall.fanout.complete(Step(140))
+    await hall.settle()
+    assert all(hall.steps(number)[-1] == 140 for number in range(20))
+
+
 async def test_who_does_not_answer_is_known(hall: Hall) -> None:
     silent, there = hall.join(), hall.join()
     number = hall.fanout.ask("ping", b"?")
