@@ -49,7 +49,7 @@ class Acceptor:
         if not self._accepting and self._balance.may_accept():
             self._accepting = True
             self._reactor.watch(self._listening.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE, self)
-        elif self._accepting:
+        elif self._accepting and self._balance.shared:
             self.ready(select.EPOLLIN)
 
     def pause(self) -> None:

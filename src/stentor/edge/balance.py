@@ -70,6 +70,11 @@ class Balance:
             return cls()
         return cls(memoryview(mapped).cast("q"), slot)
 
+    @property
+    def shared(self) -> bool:
+        """Tell whether other edges accept from the same socket."""
+        return self._words is not None
+
     def may_accept(self) -> bool:
         """Tell whether new connections are to be accepted, as of the last ``note``."""
         return not self._paused
