@@ -28,8 +28,8 @@ _BUCKETS = MAX_BLOCK_STEPS
 _PROVEN_STEPS = 64
 """After this (15.4 s, longer than who does not read is kept) a newcomer is one of those who keep up."""
 _RUN = 32
-"""So many who come one after the other share a bucket: what the kernel holds of them lies together, and a pass over them
-was measured to cost a tenth less."""
+"""So many who come one after the other share a bucket: what the kernel holds of them lies together, and a pass over
+them was measured to cost a tenth less."""
 _UNEVEN = 1.25
 _SLACK = 64
 

@@ -129,7 +129,8 @@ async def test_a_block_is_made_once_for_all_who_need_the_same(hall: Hall) -> Non
     assert len(hall.source.made) <= 9
 
 
-async def test_sends_are_spread_over_the_block(hall: Hall) -> None:
+async def test_sends_are_spread_over_the_block(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stentor.edge.fanout._RUN", 1)
     for _ in range(64):
         hall.join()
     hall.cadence.want(2, Step(0), emergency=True)
