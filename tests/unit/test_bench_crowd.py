@@ -92,13 +92,13 @@ async def test_blocks_are_found_in_any_pieces(size):
 
 
 async def test_a_close_code_is_read_and_the_loss_counted():
-    said = SWITCH + media(1) + close_frame(CloseCode.TOO_SLOW, "too slow")
+    said = SWITCH + media(1) + close_frame(CloseCode.NOT_OPEN, "not open")
     server = Server([said])
     server.go.set()
     async with server as port, crowd("push", port, 2, rest_us=500) as listeners:
         await listeners.arrived(10)
         status = await until_all_gone(listeners)
-    assert status.close_codes == {4408: 2}
+    assert status.close_codes == {4409: 2}
     assert (status["dropped"], status["ended"], status["reset"]) == (2, 2, 0)
 
 
