@@ -109,8 +109,9 @@ class Crowd:
             edge.report, edge.at = report, now
         elif len(edges) < _MAX_EDGES:
             edge = edges[report.edge] = _Edge(report, now)
-            # What an edge says to a control that has only begun may be hours old.
-            edge.samples.append(Counter() if now - self._began > _FIRST_NS else _sums(report))
+            # What an edge says to a control that has only begun may be hours old, but for an edge that is young itself.
+            young = self._clock.wall_ns() - report.started_ns < WINDOW_S * NS_PER_S
+            edge.samples.append(Counter() if young or now - self._began > _FIRST_NS else _sums(report))
 
     def listeners(self, room: str) -> int:
         """Return how many listen, over all edges that reported within 7 s."""

@@ -29,7 +29,7 @@ class Limits:
     body_s: float = 10.0
     idle_s: float = 75.0
     hold_s: float = 6.0
-    stall_s: float = 8.0
+    stall_s: float = 7.0
     head_bytes: int = 16_384
     headers: int = 64
     body_bytes: int = 65_536
