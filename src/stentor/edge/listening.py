@@ -11,7 +11,7 @@ from stentor.edge.http import Limits
 # How many connections may wait to be accepted; the kernel holds it down to net.core.somaxconn.
 BACKLOG = 4_096
 # Data that nobody acknowledges ends a connection after this; one that is idle is probed, and ends in the same time.
-USER_TIMEOUT_MS = 10_000
+USER_TIMEOUT_MS = 9_000
 # After an outage the stream goes on with the next retransmission, so these stay close together: measured, sound came
 # back 0.8 s after the line instead of 1.5 s. By number, as Python has no names for them; the second is of Linux 6.15.
 _TCP_THIN_LINEAR_TIMEOUTS, _TCP_RTO_MAX_MS, _RTO_MAX_MS = 16, 44, 1_000
