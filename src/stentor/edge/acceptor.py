@@ -36,7 +36,7 @@ class Acceptor:
         self._balance = balance
         self._welcome = welcome
         self._tls = tls
-        self._accepting = False
+        self._accepting = self._stopped = False
         self._others_turn = asyncio.Event()
         self.resume()
 
@@ -46,6 +46,8 @@ class Acceptor:
         It looks into the queue itself: of an arrival the kernel wakes one edge alone, and if that one pauses before
         it has come to it, nobody else is told.
         """
+        if self._stopped:
+            return
         if not self._accepting and self._balance.may_accept():
             self._accepting = True
             self._reactor.watch(self._listening.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE, self)
@@ -57,6 +59,11 @@ class Acceptor:
         if self._accepting:
             self._accepting = False
             self._reactor.forget(self._listening.fileno())
+
+    def stop(self) -> None:
+        """Accept nobody any more, whoever's turn it is; the listening socket may be closed."""
+        self.pause()
+        self._stopped = True
 
     def queued(self) -> int:
         """Return how many clients wait to be accepted here; those left to other edges are not ours to count."""
@@ -74,6 +81,8 @@ class Acceptor:
         while True:
             await self._others_turn.wait()
             await clock.sleep(_LOOK_AGAIN_S)
+            if self._stopped:
+                return
             if self._our_turn():
                 self._others_turn.clear()
                 self.resume()

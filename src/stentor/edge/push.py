@@ -60,6 +60,7 @@ class Push:
         }
         self._welcome = b""
         self._spread_s = 3.0
+        self._coming: Change | None = None
         self._ping: int | None = None
 
     # Listeners.
@@ -77,11 +78,13 @@ class Push:
             self._tally.first_sound("push", connection.age_s())
 
     def _greeting(self) -> bytes:
-        """Return hello and state, made once for all who join until something in them changes."""
+        """Return hello, state and a change that is coming, made once for all who join until one of them changes."""
         if not self._welcome:
             steps = self._cadence.at(self.listeners.step)
             hello = self._hello | {"block_steps": steps, "retry_spread_s": self._spread_s}
             self._welcome = frame(Opcode.TEXT, json.dumps(hello).encode()) + self._state
+            if self._coming is not None and self._coming.from_step > self.listeners.step:
+                self._welcome += _announcement(self._coming)
         return self._welcome
 
     def set_retry_spread(self, seconds: float) -> None:
@@ -179,14 +182,8 @@ class Push:
 
     def announce(self, change: Change) -> None:
         """Tell everybody how long the blocks are going to be."""
-        said = {
-            "type": "cadence",
-            "block_steps": change.block_steps,
-            "from_step": change.from_step,
-            "emergency": change.emergency,
-        }
-        self._welcome = b""
-        self.listeners.note("cadence", frame(Opcode.TEXT, json.dumps(said).encode()))
+        self._coming, self._welcome = change, b""
+        self.listeners.note("cadence", _announcement(change))
 
     def ping(self) -> None:
         """Ask everybody whether they are there, with their next block."""
@@ -211,6 +208,16 @@ class Push:
             self.listeners.discard(listener, Leave.SERVER_STOPS)
             wait = random.uniform(0.0, self._spread_s)  # noqa: S311 - spreads load, keeps no secret
             hang_up(listener.line, CloseCode.GOING_AWAY, f"retry={wait:.1f}")
+
+
+def _announcement(change: Change) -> bytes:
+    said = {
+        "type": "cadence",
+        "block_steps": change.block_steps,
+        "from_step": change.from_step,
+        "emergency": change.emergency,
+    }
+    return frame(Opcode.TEXT, json.dumps(said).encode())
 
 
 class _Client(Listener):

@@ -149,7 +149,7 @@ class Edge:
                 self.started.set()
                 log.info("edge_started", name=self._settings.name, address=str(listening.getsockname()))
                 await self._stopping.wait()
-                acceptor.pause()
+                acceptor.stop()
                 self._balance.leave()
                 listening.close()
                 await self._drain(reactor)

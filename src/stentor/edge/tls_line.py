@@ -45,7 +45,7 @@ class TlsLine(Line):
         while not self.closed:
             try:
                 data = self.sock.recv(RECEIVE_BYTES)
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
                 return
             except (OSError, ValueError):
                 data = b""
