@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from stentor.room.states import RoomState
 
+DEFAULT_SEATS = 13
+
 
 class Role(StrEnum):
     """What a person may do in a room; ``operator`` is for the whole installation."""
@@ -43,7 +45,8 @@ class RoomDocument(_Document):
     ``zero_ns`` is the wall time of sample 0, a multiple of 1.92 s, set when the doors first open.
     ``key_fingerprint`` is the lower-case hex SHA-256 of the raw Ed25519 public key that signs the proof.
     ``block_steps`` is the operator's word on delivery: edges put out blocks of at least so many steps (1, 2, 4,
-    8 or 16); None: each edge decides.
+    8 or 16); None: each edge decides. ``seats`` is how many people the stage has room for; ``noise_gate``: whether
+    what lies below a voice is turned down.
     """
 
     room: str
@@ -60,6 +63,29 @@ class RoomDocument(_Document):
     announcement: Announcement | None = None
     key_fingerprint: str = ""
     block_steps: int | None = None
+    seats: int = DEFAULT_SEATS
+    noise_gate: bool = False
+
+
+class SoundReport(_Document):
+    """How one person's sound travels, over the last 5 s. Shares are 0 to 1.
+
+    ``light`` is "good", "fair" or "poor"; ``cause`` says why it is not good: "uplink-loss", "uplink-jitter",
+    "uplink-silence", "downlink-loss", "echo" or "quiet". ``loss``: packets of theirs that did not come; ``concealed``
+    and ``recovered``: frames that were made up, or had from FEC; ``loss_there``: packets of ours that they miss;
+    ``echo_db``: how far below what they hear their microphone gives it back (None: not heard).
+    """
+
+    light: str = "good"
+    cause: str | None = None
+    loss: float = 0.0
+    concealed: float = 0.0
+    recovered: float = 0.0
+    jitter_ms: float = 0.0
+    depth_ms: float = 0.0
+    loss_there: float = 0.0
+    round_trip_ms: float | None = None
+    echo_db: float | None = None
 
 
 class StagePerson(_Document):
@@ -77,6 +103,7 @@ class StagePerson(_Document):
     speaking: bool = False
     heard: bool = False
     level_dbfs: float = -90.0
+    sound: SoundReport | None = None
 
 
 class StageDocument(_Document):
