@@ -5,10 +5,14 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Path, Request
 
+from stentor.control.attendance import Attendance
+from stentor.control.hand_rules import HandRules
 from stentor.control.limits import FailureLimit
 from stentor.control.parts import Parts
 from stentor.control.service import RoomRules
 from stentor.control.staff import Staff, StaffRules
+from stentor.control.stage_rules import StageRules
+from stentor.control.succession import Succession
 from stentor.errors import Unauthenticated
 
 
@@ -19,13 +23,21 @@ class Rules:
     parts: Parts
     rooms: RoomRules
     staff: StaffRules
+    stage: StageRules
+    succession: Succession
+    hands: HandRules
     failures: FailureLimit
 
 
 def make_rules(parts: Parts) -> Rules:
     """Return the rules over some parts."""
-    staff = StaffRules(parts)
-    return Rules(parts, RoomRules(parts, staff), staff, FailureLimit(parts.clock))
+    attendance = Attendance(parts.hub, parts.clock)
+    staff = StaffRules(parts, attendance)
+    rooms = RoomRules(parts, staff)
+    stage = StageRules(parts, staff)
+    succession = Succession(parts, attendance, staff, stage)
+    hands = HandRules(parts, staff, stage, rooms)
+    return Rules(parts, rooms, staff, stage, succession, hands, FailureLimit(parts.clock))
 
 
 async def rules_of(request: Request) -> Rules:

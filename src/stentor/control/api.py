@@ -12,6 +12,7 @@ from stentor.control import (
     delivery,
     docs,
     events,
+    hands,
     links,
     pages,
     people,
@@ -58,7 +59,7 @@ def app_over(rules: Rules) -> FastAPI:
     )
     app.state.rules = rules
     problems.install(app)
-    for resource in (session, rooms, states, links, people, announcement, delivery, audience, events):
+    for resource in (session, rooms, states, links, people, hands, announcement, delivery, audience, events):
         app.include_router(resource.router, prefix="/api/v1")
     for page in (whip, docs, pages):
         app.include_router(page.router)

@@ -23,8 +23,10 @@ async def events(room: RoomPath, rules: Using, who: Who) -> StreamingResponse:
     """Stream what happens. First everything as it is, then each change; a comment every 10 s.
 
     `room` (the room), `stage` (who is on stage and what the program is), `audience` (as `GET …/audience` shows it, at
-    most once a second), `link` (a link, for those who may see links), `session` (`replaced`: this page no longer
-    counts, and the stream ends). A page that does not read is cut: connect again.
+    most once a second), `hands` (as `GET …/hands`), `link` (one's own link first, then each that changes, of others
+    for those who may see links; `asked_code`: another device asks for it), `role` (`person`, `name`, `role`, `why`:
+    "given", "handed-over" or "host-absent", `by`), `session` (`replaced`: this page no longer counts, and the stream
+    ends). A page that does not read is cut: connect again.
     """
     who.require(room, Action.WATCH)
     await rules.rooms.get(room)
@@ -40,6 +42,13 @@ async def _frames(rules: Rules, follower: Follower) -> AsyncIterator[bytes]:
         # Read after following: whatever changes from here on is told as well.
         room = rules.rooms.shown(await rules.rooms.get(follower.room))
         yield event("room", room.model_dump_json())
+        own = await rules.parts.catalogue.link(follower.person)
+        if own is not None and own.room is not None:
+            # Their role may have changed between their request and now.
+            follower.role = own.role
+            yield event("link", rules.staff.shown(own, own.role).model_dump_json())
+        line = await rules.hands.shown(follower.room, follower.role, follower.person)
+        yield event("hands", line.model_dump_json())
         async for frame in follower.frames():
             yield frame
     finally:

@@ -4,7 +4,7 @@ Each open page has one bounded backlog. A page that does not read is cut, comes 
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ _BACKLOG_EVENTS = 128
 _BACKLOG_BYTES = 512 * 1024
 _COMMENT_S = 10
 _FORGET_STAGE_NS = 30 * NS_PER_S
+_PRESENT_NS = 3 * NS_PER_S
 
 STREAMS = Gauge("stentor_control_event_streams_count", "Pages of the staff that follow a room's events")
 CUT = Counter("stentor_control_event_streams_cut_total", "Event streams ended because the page did not read")
@@ -76,6 +77,29 @@ class Hub:
         held = self._stages.get(room)
         return held[1] if held else None
 
+    def present_stage(self, room: str) -> StageDocument | None:
+        """Return what a room's origin said last, if it was in the last 3 s: origins speak at least once a second."""
+        at_ns, stage = self._stages.get(room, (0, None))
+        return stage if at_ns > self._clock.monotonic_ns() - _PRESENT_NS else None
+
+    def rooms(self) -> set[str]:
+        """Return the rooms in which somebody may be."""
+        return set(self._stages) | set(self._followers)
+
+    def following(self, room: str) -> set[str]:
+        """Return whose pages follow a room."""
+        return {follower.person for follower in self._followers.get(room, ())}
+
+    def is_followed_by(self, room: str, role: Role) -> bool:
+        """Tell whether somebody with a role has the room's page open."""
+        return any(follower.role is role for follower in self._followers.get(room, ()))
+
+    def change_role(self, link: Link) -> None:
+        """Let a person's pages see what their new role may see."""
+        for follower in self._followers.get(link.room or "", ()):
+            if follower.person == link.link:
+                follower.role = link.role
+
     def follow(self, follower: Follower) -> None:
         """Begin to tell a page, with the stage and the audience as they are."""
         self._followers.setdefault(follower.room, set()).add(follower)
@@ -104,10 +128,16 @@ class Hub:
         for follower in self._followers.get(room, ()):
             follower.tell(frame)
 
+    def tell_each(self, room: str, name: str, shown: Callable[[Follower], str]) -> None:
+        """Tell everybody who follows a room what each may see (JSON)."""
+        for follower in self._followers.get(room, ()):
+            follower.tell(event(name, shown(follower)))
+
     def tell_link(self, link: Link, shown: dict[Role, str]) -> None:
-        """Tell those who may see links; ``shown`` is the link's JSON as each role may see it."""
+        """Tell those who may see links, and the person; ``shown`` is the link's JSON as each role may see it."""
         for follower in self._followers.get(link.room or "", ()):
-            if allowed(follower.role, Action.READ_LINKS) and follower.role in shown:
+            may_see = allowed(follower.role, Action.READ_LINKS) or follower.person == link.link
+            if may_see and follower.role in shown:
                 follower.tell(event("link", shown[follower.role]))
 
     def end_sessions(self, link: Link, *, but: str | None, replaced: bool) -> None:

@@ -1,10 +1,12 @@
 """Links: inviting people, and what becomes of an invitation."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Body
 
 from stentor.control.access import RoomPath, Using, Who
 from stentor.control.problems import problems
-from stentor.control.shapes import LinkOut, LinksOut, NewLink
+from stentor.control.shapes import LinkOut, LinksOut, MoveBody, NewLink
 from stentor.room.stage import Action
 
 router = APIRouter(tags=["links"], prefix="/rooms/{room}/links")
@@ -30,11 +32,16 @@ async def make_link(room: RoomPath, body: NewLink, rules: Using, who: Who) -> Li
 async def revoke_link(room: RoomPath, link: str, rules: Using, who: Who) -> None:
     """End a link for good, and the sound of whoever holds it."""
     who.require(room, Action.END_LINK)
-    await rules.staff.remove(who, room, link)
+    await rules.stage.remove(who, room, link)
 
 
 @router.post("/{link}/move", summary="Move a link to a new device", responses=problems(401, 403, 404, 409))
-async def move_link(room: RoomPath, link: str, rules: Using, who: Who) -> LinkOut:
-    """Give a link to the device that asked for it, or else to the next that opens it. The old one is ended."""
-    who.require(room, Action.MOVE_LINK)
-    return rules.staff.shown(await rules.staff.move(who, room, link), who.role)
+async def move_link(
+    room: RoomPath, link: str, rules: Using, who: Who, body: Annotated[MoveBody | None, Body()] = None
+) -> LinkOut:
+    """Give a link to the device that asked for it, or else to the next that opens it. The old one is ended.
+
+    With one's own link this takes the `code` of the device that asked (its digits, `asked_code` of the link).
+    """
+    who.require(room, Action.MOVE_OWN_LINK if who.person == link else Action.MOVE_LINK)
+    return rules.staff.shown(await rules.staff.move(who, room, link, (body or MoveBody()).code), who.role)

@@ -8,7 +8,7 @@ from stentor.control.hub import Hub
 from stentor.control.origins import Origins
 from stentor.control.publisher import Publisher
 from stentor.control.settings import ControlKeys, ControlSettings
-from stentor.control.shapes import Shaper
+from stentor.control.shaper import Shaper
 from stentor.store.catalogue import Catalogue
 
 

@@ -7,7 +7,7 @@ import asyncio
 
 from stentor.bus.port import Bus
 from stentor.clock import Clock
-from stentor.control.shapes import room_document
+from stentor.control.shaper import room_document
 from stentor.errors import BusUnavailable, StoreUnavailable
 from stentor.store.catalogue import Room, Rooms
 from stentor.telemetry import logger

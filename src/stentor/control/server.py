@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from stentor.bus.port import Bus
+from stentor.bus.port import Bus, hand_subject
 from stentor.clock import Clock
 from stentor.control.access import make_rules
 from stentor.control.api import app_over
@@ -74,11 +74,17 @@ class Control:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep bus, doors and pages up to date inside the context."""
-        async with self._bus.serve(PUBLISHED_SUBJECT, self._published), asyncio.TaskGroup() as group:
+        async with (
+            self._bus.serve(PUBLISHED_SUBJECT, self._published),
+            self._bus.serve(hand_subject("*"), self.rules.hands.answer),
+            asyncio.TaskGroup() as group,
+        ):
             tasks = [
                 group.create_task(self.rules.parts.publisher.run(), name="publisher"),
                 group.create_task(self.rules.parts.hub.run(self._bus), name="hub"),
                 group.create_task(self.rules.rooms.run(), name="doors"),
+                group.create_task(self.rules.succession.run(), name="succession"),
+                group.create_task(self.rules.hands.run(), name="hands"),
             ]
             try:
                 yield

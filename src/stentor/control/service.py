@@ -123,6 +123,7 @@ class RoomRules:
             changes["planned_start_ns"] = _plannable(stored, planned_ns)
         if "recorded" in given and edits.recorded != stored.recorded:
             changes["recorded"] = _recordable(stored, recorded=edits.recorded)
+        changes |= _of_the_stage(edits)
         if not changes:
             return stored
         # The state decides what may be changed: refuse rather than change a room that has moved on meanwhile.
@@ -173,6 +174,12 @@ class RoomRules:
         """Set the least size of blocks (1, 2, 4, 8 or 16 steps), or leave it to the edges with None."""
         changed = await self._catalogue.update_room(room, {"block_steps": block_steps}) or await self.get(room)
         await self._say(changed, who.link.link, who.link.name, "delivery", block_steps)
+        return changed
+
+    async def open_line(self, who: Staff, room: str, *, is_open: bool) -> Room:
+        """Let listeners raise their hands, or no more of them."""
+        changed = await self._catalogue.update_room(room, {"hands_open": is_open}) or await self.get(room)
+        await self._say(changed, who.link.link, who.link.name, "hands", is_open)
         return changed
 
     # States
@@ -307,6 +314,16 @@ def _time_zone(name: str | None) -> str | None:
     if name is not None and known and name not in known:
         raise BadRequest("This time zone is not known. Give one like Asia/Beirut.", slug="bad-time-zone")
     return name
+
+
+def _of_the_stage(edits: EditRoom) -> RoomChanges:
+    """Return what may be changed at any time; the room's origin follows its document."""
+    changes: RoomChanges = {}
+    if "seats" in edits.model_fields_set:
+        changes["seats"] = edits.seats
+    if "noise_gate" in edits.model_fields_set:
+        changes["noise_gate"] = edits.noise_gate
+    return changes
 
 
 def _plannable(room: Room, planned_ns: int | None) -> int | None:

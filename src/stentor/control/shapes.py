@@ -5,12 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from stentor.clock import UnixNs, iso_utc
-from stentor.control.settings import ControlSettings
-from stentor.room.documents import Role, RoomDocument, StageDocument
-from stentor.room.stage import MANAGES
+from stentor.room.documents import DEFAULT_SEATS, Role, StageDocument
 from stentor.room.states import RoomState
-from stentor.store.catalogue import Link, Room
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$"
@@ -26,6 +22,8 @@ def _in_this_age(at: datetime) -> datetime:
 
 
 PlannedStart = Annotated[AwareDatetime, AfterValidator(_in_this_age)]
+Seats = Annotated[int, Field(ge=1, le=50, description="How many people the stage has room for.")]
+NoiseGate = Annotated[bool, Field(description="Whether what lies below a voice is turned down.")]
 LinkState = Literal["unused", "in-use", "asked", "revoked"]
 InvitedRole = Literal[Role.HOST, Role.COHOST, Role.SPEAKER, Role.MODERATOR]
 
@@ -39,6 +37,10 @@ class Exchange(_Body):
 
     token: Annotated[str, Field(min_length=1, max_length=2048, description="What stands after `#t=` in the link.")]
     device: Annotated[str, Field(min_length=16, max_length=256, description="A random secret that this browser keeps.")]
+    take_over: Annotated[
+        bool,
+        Field(description="Take the link over from a device that is gone; see `may_take_over` of `link-in-use`."),
+    ] = False
 
 
 class NewRoom(_Body):
@@ -64,6 +66,8 @@ class EditRoom(_Body):
     planned_start: PlannedStart | None = None
     time_zone: Annotated[str | None, Field(max_length=64)] = None
     recorded: bool = True
+    seats: Seats = DEFAULT_SEATS
+    noise_gate: NoiseGate = False
 
 
 class Command(_Body):
@@ -85,6 +89,20 @@ class MuteBody(_Body):
     """Mute or unmute."""
 
     muted: bool
+
+
+class MoveBody(_Body):
+    """Which device is to have a link."""
+
+    code: Annotated[
+        str | None, Field(max_length=8, description="The digits that the new device shows; needed for one's own link.")
+    ] = None
+
+
+class RoleBody(_Body):
+    """What somebody is to be from now on."""
+
+    role: InvitedRole
 
 
 class NameBody(_Body):
@@ -150,6 +168,8 @@ class RoomOut(BaseModel):
     announcement: AnnouncementOut | None
     recorded: bool
     block_steps: Annotated[int | None, Field(description="The least size of blocks; `null`: each edge decides.")]
+    seats: Seats
+    noise_gate: NoiseGate
     key_fingerprint: str
     zero_ns: int | None
     audience_url: str
@@ -177,13 +197,17 @@ class RoomsOut(BaseModel):
 
 
 class LinkOut(BaseModel):
-    """An invitation. `link` is also the person's id on stage. `url` is left out where one may not manage the role."""
+    """An invitation. `link` is also the person's id on stage. `url` is left out where one may not manage the role.
+
+    `asked_code`: the digits that another device shows that has asked for this link.
+    """
 
     link: str
     role: Role
     name: str
     state: LinkState
     url: str | None = None
+    asked_code: str | None = None
 
 
 class LinksOut(BaseModel):
@@ -205,87 +229,37 @@ class PersonOut(BaseModel):
     name: str
 
 
+class PeopleOut(BaseModel):
+    """Some people."""
+
+    people: list[PersonOut]
+
+
+class RoleOut(PersonOut):
+    """What somebody is now."""
+
+    role: Role
+
+
+class RolesOut(BaseModel):
+    """Everybody whose role has changed. Who hands over is among them."""
+
+    people: list[RoleOut]
+
+
+class BlockOut(PersonOut):
+    """Somebody whose browser may not come back. `person` is the id of the link that they had."""
+
+    by: str
+    at: str
+
+
+class BlocksOut(BaseModel):
+    """Who is blocked in a room, the first first."""
+
+    blocks: list[BlockOut]
+
+
 def to_ns(moment: datetime) -> int:
     """Return Unix nanoseconds of a moment, exact to the microsecond."""
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
-
-
-def _iso(moment_ns: int | None) -> str | None:
-    return None if moment_ns is None else iso_utc(UnixNs(moment_ns))
-
-
-def room_document(room: Room, key_fingerprint: str) -> RoomDocument:
-    """Return what bus and edges are told of a room."""
-    return RoomDocument(
-        room=room.room,
-        title=room.title,
-        description=room.description,
-        language=room.language,
-        state=room.state,
-        planned_start_ns=room.planned_start_ns,
-        time_zone=room.time_zone,
-        zero_ns=room.zero_ns,
-        started_ns=room.started_ns,
-        ended_ns=room.ended_ns,
-        recorded=room.recorded,
-        announcement=room.announcement,
-        key_fingerprint=key_fingerprint,
-        block_steps=room.block_steps,
-    )
-
-
-class Shaper:
-    """Turns what the catalogue holds into the API's JSON."""
-
-    def __init__(self, settings: ControlSettings, key_fingerprint: str) -> None:
-        self._settings = settings
-        self._key_fingerprint = key_fingerprint
-
-    def audience_url(self, room: str | None) -> str:
-        """Return where listeners go."""
-        return f"{self._settings.public_url}/" if room is None else f"{self._settings.public_url}/r/{room}"
-
-    def room(self, room: Room, stage: StageDocument | None, *, now_ns: int) -> RoomOut:
-        """Return a room; ``stage`` is what its origin said last, if it runs."""
-        said = room.announcement
-        return RoomOut(
-            room=room.room,
-            title=room.title,
-            description=room.description,
-            language=room.language,
-            state=room.state,
-            on_air=stage.on_air if stage else False,
-            epoch=stage.epoch if stage else 0,
-            planned_start=_iso(room.planned_start_ns),
-            time_zone=room.time_zone,
-            started_at=_iso(room.started_ns),
-            ended_at=_iso(room.ended_ns),
-            server_time=iso_utc(UnixNs(now_ns)),
-            announcement=AnnouncementOut(text=said.text, at=iso_utc(UnixNs(said.at_ns))) if said else None,
-            recorded=room.recorded,
-            block_steps=room.block_steps,
-            key_fingerprint=self._key_fingerprint,
-            zero_ns=room.zero_ns,
-            audience_url=self.audience_url(room.room),
-            changed_by=room.changed_by,
-        )
-
-    def link_url(self, link: Link, token: str) -> str:
-        """Return a link as it is sent to a person; its token stands in the fragment, which no server sees."""
-        path = "/" if link.room is None else f"/r/{link.room}"
-        return f"{self._settings.staff_url}{path}#t={token}"
-
-    def link(self, link: Link, token: str, seen_by: Role) -> LinkOut:
-        """Return a link as somebody with a role may see it."""
-        shown = link.role in MANAGES[seen_by] and link.revoked_ns is None
-        url = self.link_url(link, token) if shown else None
-        return LinkOut(link=link.link, role=link.role, name=link.name, state=link_state(link), url=url)
-
-
-def link_state(link: Link) -> LinkState:
-    """Return where a link is in its life."""
-    if link.revoked_ns is not None:
-        return "revoked"
-    if link.asked_device is not None:
-        return "asked"
-    return "unused" if link.device is None and link.whip_session is None else "in-use"

@@ -1,4 +1,4 @@
-"""The rules of people and their links: who somebody is, which browser may use a link, what happens to a person."""
+"""The rules of links: who somebody is, which browser may use a link, and how it goes over to another one."""
 
 import json
 import secrets
@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from stentor.clock import NS_PER_S
+from stentor.control.attendance import Attendance
 from stentor.control.parts import Parts
 from stentor.control.shapes import LinkOut
-from stentor.errors import Conflict, Forbidden, NotFound, OriginUnavailable, StentorError, Unauthenticated
+from stentor.errors import Conflict, Forbidden, NotFound, OriginUnavailable, Unauthenticated
 from stentor.room.documents import Role
 from stentor.room.grants import Grant, GrantKind, Token, Verifier, sign
 from stentor.room.names import one_line
-from stentor.room.requests import Mute, Remove, Rename
-from stentor.room.stage import Action, allowed, require, require_manages
+from stentor.room.requests import Remove
+from stentor.room.stage import Action, require, require_manages
 from stentor.room.states import OPEN_STATES
 from stentor.store.catalogue import AuditEntry, Link, LinkChanges
 from stentor.telemetry import logger
 
 _DAY_S = 86_400
 _MAX_LINKS = 1_000
-_ENCODER = "encoder"
+_AWAY_S = 10.0
+"""A device that has been gone for so long may be replaced by whoever holds its link."""
+ENCODER = "encoder"
 """Device and session of a link whose token is used itself; no browser's hash looks like it."""
 
 log = logger("control")
@@ -52,9 +55,10 @@ class Staff:
 
 
 class StaffRules:
-    """Sessions, links and people of all rooms."""
+    """Sessions and links of all rooms."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, attendance: Attendance) -> None:
+        self._attendance = attendance
         self._catalogue = parts.catalogue
         self._hub = parts.hub
         self._origins = parts.origins
@@ -66,45 +70,71 @@ class StaffRules:
 
     # Who somebody is
 
-    async def exchange(self, token: str, device: str) -> tuple[Staff, Token]:
+    async def exchange(self, token: str, device: str, *, take_over: bool = False) -> tuple[Staff, Token]:
         """Return a new session for the browser that opens a link; the browser's older session ends.
 
-        Raises Unauthenticated for a link that is not valid or revoked, Conflict ``link-in-use`` for one that is
-        bound to another browser (whoever may move it is told).
+        Raises Unauthenticated for a link that is not valid or revoked, Forbidden ``blocked`` for a browser that was
+        blocked, and Conflict ``link-in-use`` for a link that is bound to another browser (its page and whoever may
+        move the link are told). With ``take_over`` the other browser loses it, if it was in the open room within the
+        last half hour and has been gone for 10 s.
         """
         link = await self._link_of(self._verify(token), {GrantKind.LINK, GrantKind.OPERATOR})
         session = secrets.token_hex(16)
         if link.role is not Role.OPERATOR:
-            link = await self._claim(link, sha256(device.encode()).hexdigest(), session)
+            link = await self._claim(link, sha256(device.encode()).hexdigest(), session, take_over=take_over)
         expires_s = self._now_s() + self._settings.session_hours * 3600
         grant = Grant(GrantKind.SESSION, link.room, link.role, link.link, session, expires_s)
-        await self._audit(link, link.room, "sign-in")
+        await self.audit(link, link.room, "sign-in")
         return Staff(link, session, expires_s), sign(grant, self._key)
 
-    async def _claim(self, link: Link, device: str, session: str) -> Link:
+    async def _claim(self, link: Link, device: str, session: str, *, take_over: bool = False) -> Link:
+        if link.room is not None and await self._catalogue.is_blocked(link.room, device):
+            raise Forbidden(
+                "Somebody who runs this room has blocked this browser. Only they can let you in again.", slug="blocked"
+            )
         claimed = await self._catalogue.claim_link(link.link, device=device, session=session)
         if claimed is None:
-            asked = await self._catalogue.update_link(link.link, {"asked_device": device})
-            if asked is None or asked.revoked_ns is not None:
-                raise _revoked()
-            if link.asked_device != device:  # a page that waits asks every few seconds
-                self._tell_link(asked)
-                await self._audit(link, link.room, "ask-to-move")
-            raise Conflict(
-                "This link is in use on another device. The host was told and can move it to this one; "
-                "then open the link again.",
-                slug="link-in-use",
+            replaceable = await self._is_replaceable(link)
+            if not (take_over and replaceable):
+                raise await self._in_use(link, device, replaceable=replaceable)
+            claimed = await self._catalogue.claim_link(
+                link.link, device=device, session=session, instead_of=link.device
             )
+            if claimed is None:
+                raise await self._in_use(link, device, replaceable=False)
+            await self.audit(claimed, link.room, "take-over")
+            await self.end_media(claimed, must=False, keep_seat=True)
         self._hub.end_sessions(claimed, but=session, replaced=True)
-        self._tell_link(claimed)
+        self.tell_link(claimed)
         return claimed
+
+    async def _is_replaceable(self, link: Link) -> bool:
+        """Tell whether the device that has a link was in the open room and is gone."""
+        away_s = self._attendance.away_s(link.room or "", link.link)
+        return away_s is not None and away_s >= _AWAY_S and await self.is_open(link.room)
+
+    async def _in_use(self, link: Link, device: str, *, replaceable: bool) -> Conflict | Unauthenticated:
+        """Note that a device asks for a link, and return what to tell it."""
+        asked = await self._catalogue.update_link(link.link, {"asked_device": device})
+        if asked is None or asked.revoked_ns is not None:
+            return _revoked()
+        if link.asked_device != device:  # a page that waits asks every few seconds
+            self.tell_link(asked)
+            await self.audit(link, link.room, "ask-to-move")
+        return Conflict(
+            "This link is in use on another device. Allow the move there, or have the host move it: both are shown "
+            "the digits that you see here. Then this page goes on by itself.",
+            slug="link-in-use",
+            code=self._shaper.asked_code(asked),
+            may_take_over=replaceable,
+        )
 
     async def claim_for_encoder(self, who: Staff) -> None:
         """Bind a link whose own token speaks (OBS, ffmpeg) like a browser would: first come, and moved by the host.
 
         Raises Conflict ``link-in-use`` when a browser has it.
         """
-        await self._claim(who.link, _ENCODER, _ENCODER)
+        await self._claim(who.link, ENCODER, ENCODER)
 
     async def authenticate(self, token: str, *, or_link: bool = False) -> Staff:
         """Return whose session a token is; with ``or_link`` a link's own token counts too (for WHIP clients)."""
@@ -128,7 +158,8 @@ class StaffRules:
         if grant.kind not in kinds:
             raise Unauthenticated(f"A {grant.kind} token is not what is needed here.", slug="grant-invalid")
         link = await self._catalogue.link(grant.person)
-        if link is None or link.revoked_ns is not None or link.role is not grant.role or link.room != grant.room:
+        # Who they are is the grant's to say; what they are is the catalogue's, as roles change.
+        if link is None or link.revoked_ns is not None or link.room != grant.room:
             raise _revoked()
         return link
 
@@ -159,8 +190,8 @@ class StaffRules:
             raise Conflict(f"This room has {_MAX_LINKS} links, which is the most.", slug="too-many-links")
         link = self.new_link(room, role, one_line(name, what="the name"))
         await self._catalogue.add_link(link)
-        await self._audit(who.link, room, "make-link", link=link.link, role=str(role))
-        self._tell_link(link)
+        await self.audit(who.link, room, "make-link", link=link.link, role=str(role))
+        self.tell_link(link)
         return link
 
     async def links(self, room: str) -> list[Link]:
@@ -174,80 +205,43 @@ class StaffRules:
             raise NotFound("There is no such person or link in this room.", slug="no-such-person")
         return link
 
-    async def move(self, who: Staff, room: str, link_id: str) -> Link:
-        """Give a link to the device that asked for it (or the next that opens it) and end it on the old one."""
+    async def move(self, who: Staff, room: str, link_id: str, code: str | None) -> Link:
+        """Give a link to the device that asked for it (or the next that opens it) and end it on the old one.
+
+        One's own link goes only to a device that has asked, and only with the digits that it shows (``code``), so
+        that nobody else's device can come between. Raises Conflict.
+        """
         link = await self.person(room, link_id)
-        require_manages(who.role, link.role)
+        own = who.person == link_id
+        if not own:
+            require_manages(who.role, link.role)
         if link.revoked_ns is not None:
             raise Conflict("This link is revoked; make a new one.", slug="link-revoked")
-        changes: LinkChanges = {"device": link.asked_device, "session": None, "asked_device": None}
-        moved = await self._change(link, changes)
+        if own and link.asked_device is None:
+            raise Conflict("No other device has asked for your link. Open it there first.", slug="nobody-asked")
+        if (own or code is not None) and code != self._shaper.asked_code(link):
+            raise Conflict(
+                "These are not the digits of the device that asked last. Compare them again.", slug="other-device-asked"
+            )
+        moved = await self.change(link, {"device": link.asked_device, "session": None, "asked_device": None})
         self._hub.end_sessions(moved, but=None, replaced=True)
-        await self._audit(who.link, room, "move-link", link=link_id)
-        await self._end_media(moved, must=False)
+        await self.audit(who.link, room, "move-link", link=link_id)
+        await self.end_media(moved, must=False, keep_seat=True)
         return moved
 
-    async def remove(self, who: Staff, room: str, person: str) -> None:
-        """Revoke a person's link and end their media at once; doing it twice is harmless."""
-        link = await self.person(room, person)
-        require_manages(who.role, link.role)
-        if link.revoked_ns is None:
-            link = await self._change(
-                link, {"revoked_ns": self._clock.wall_ns(), "session": None, "asked_device": None}
-            )
-            await self._audit(who.link, room, "remove", person=person)
-        self._hub.end_sessions(link, but=None, replaced=False)
-        await self._end_media(link, must=True)
-
-    async def _end_media(self, link: Link, *, must: bool) -> None:
+    async def end_media(self, link: Link, *, must: bool, keep_seat: bool = False) -> None:
+        """End a person's sound at once; with ``must``, raise OriginUnavailable where that is not certain."""
         try:
-            if await self._is_open(link.room):
-                await self._origins.ask(link.room or "", "remove", Remove(person=link.link))
+            if await self.is_open(link.room):
+                await self._origins.ask(link.room or "", "remove", Remove(person=link.link, keep_seat=keep_seat))
         except NotFound:
             return
         except OriginUnavailable as error:
             log.warning("media_not_ended", room=link.room, person=link.link, error=error.detail)
             if must:
                 raise OriginUnavailable(
-                    "The link is revoked, but the room's origin does not answer: ask again to end the sound, too."
+                    "This is noted, but the room's origin does not answer: ask again to end the sound, too."
                 ) from error
-
-    # People
-
-    async def mute(self, who: Staff, room: str, person: str, *, muted: bool) -> None:
-        """Mute or unmute a person at the origin. What a host muted stays muted when they come back.
-
-        Raises Forbidden for a speaker who would unmute themself after a host muted them.
-        """
-        own = who.person == person
-        require(who.role, Action.MUTE_SELF if own else Action.MUTE_ANYBODY)
-        link = await self.person(room, person)
-        by_host = not own or (link.host_muted and allowed(who.role, Action.MUTE_ANYBODY))
-        if own and link.host_muted and not by_host:
-            raise Forbidden("The host has muted you. Ask them to unmute you.", slug="muted-by-host")
-        await self._require_open(room)
-        if by_host:
-            link = await self._change(link, {"host_muted": muted})
-            await self._audit(who.link, room, "mute" if muted else "unmute", person=person)
-        try:
-            await self._origins.ask(room, "mute", Mute(person=person, muted=muted, by="host" if by_host else "self"))
-        except NotFound:
-            if own:
-                raise
-
-    async def rename(self, who: Staff, room: str, person: str, name: str) -> Link:
-        """Change one's own shown name."""
-        if who.person != person:
-            raise Forbidden("People choose their own names; you can change yours alone.", slug="not-allowed")
-        changed = await self._change(who.link, {"name": one_line(name, what="your name")})
-        await self._audit(who.link, room, "rename", name=changed.name)
-        try:
-            if await self._is_open(room):
-                await self._origins.ask(room, "rename", Rename(person=person, name=changed.name))
-        except StentorError as error:
-            # The catalogue has it: it is shown at the latest when they connect again.
-            log.info("rename_waits", room=room, person=person, error=error.detail)
-        return changed
 
     # Operators
 
@@ -255,7 +249,7 @@ class StaffRules:
         """Make another operator's link and return its URL."""
         link = self.new_link(None, Role.OPERATOR, one_line(name, what="the name"))
         await self._catalogue.add_link(link)
-        await self._audit(link, None, "make-operator-link")
+        await self.audit(link, None, "make-operator-link")
         return self.url_of(link)
 
     async def first_operator_link(self) -> str | None:
@@ -268,25 +262,25 @@ class StaffRules:
 
     # Shared
 
-    async def _change(self, link: Link, changes: LinkChanges) -> Link:
+    async def change(self, link: Link, changes: LinkChanges) -> Link:
+        """Change a link and tell the pages; raises NotFound."""
         changed = await self._catalogue.update_link(link.link, changes)
         if changed is None:
             raise NotFound("There is no such person or link in this room.", slug="no-such-person")
-        self._tell_link(changed)
+        self.tell_link(changed)
         return changed
 
-    def _tell_link(self, link: Link) -> None:
+    def tell_link(self, link: Link) -> None:
+        """Tell the pages of whoever may see links, and the person's own, what has become of a link."""
         self._hub.tell_link(link, {role: self.shown(link, role).model_dump_json() for role in Role})
 
-    async def _is_open(self, room: str | None) -> bool:
+    async def is_open(self, room: str | None) -> bool:
+        """Tell whether a room's origin is to run."""
         stored = await self._catalogue.room(room) if room else None
         return stored is not None and stored.state in OPEN_STATES
 
-    async def _require_open(self, room: str) -> None:
-        if not await self._is_open(room):
-            raise Conflict("This room is not open, so nobody can be heard in it.", slug="room-not-open")
-
-    async def _audit(self, actor: Link, room: str | None, action: str, **detail: str) -> None:
+    async def audit(self, actor: Link, room: str | None, action: str, **detail: str) -> None:
+        """Write down who did what."""
         at_ns = self._clock.wall_ns()
         await self._catalogue.write_audit(
             AuditEntry(at_ns, room, actor.link, actor.name, action, json.dumps(detail, ensure_ascii=False))

@@ -28,7 +28,7 @@ from stentor.errors import (
     Unauthenticated,
     Unsupported,
 )
-from stentor.room.requests import Answered, Candidates, Leave, Mute, Offer, Remove
+from stentor.room.requests import Answered, Candidates, Leave, Mute, Offer, Remove, Restart, Restarted
 from stentor.room.stage import Action
 from stentor.room.states import OPEN_STATES
 from stentor.telemetry import logger
@@ -39,6 +39,7 @@ OFFERS = Counter("stentor_control_whip_offers_total", "WHIP offers by outcome", 
 
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
+_ANY = ("*", '"*"')
 _OPUS = re.compile(r"^a=rtpmap:\d+ opus/48000(/2)?\s*$", re.MULTILINE | re.IGNORECASE)
 _UFRAG = re.compile(r"^a=ice-(?:ufrag|pwd):(\S+)\s*$", re.MULTILINE)
 
@@ -115,7 +116,7 @@ async def _offer(rules: Rules, who: Staff, room: str, request: Request) -> tuple
         answered = Answered.model_validate(await rules.parts.origins.ask(room, "offer", message))
     except ValidationError as error:
         raise OriginUnavailable("The room's origin gave an answer that is none. Try again.") from error
-    etag = f'"{sha256(" ".join(_UFRAG.findall(answered.sdp)).encode()).hexdigest()[:16]}"'
+    etag = _etag(answered.sdp)
     await _settle(rules, who, room, answered, etag)
     return answered, etag
 
@@ -132,35 +133,61 @@ async def _settle(rules: Rules, who: Staff, room: str, answered: Answered, etag:
         await parts.origins.ask(room, "mute", Mute(person=who.person, muted=True, by="host"))
 
 
+def _etag(sdp: str) -> str:
+    """Return what stands for an ICE session (RFC 9725, 4.3.1): its credentials, hashed."""
+    return f'"{sha256(" ".join(_UFRAG.findall(sdp)).encode()).hexdigest()[:16]}"'
+
+
 @router.patch(
-    "/{session}", status_code=204, summary="Trickle ICE", responses=problems(401, 403, 404, 409, 412, 415, 422)
+    "/{session}",
+    status_code=204,
+    summary="Trickle ICE, restart ICE",
+    response_class=Response,
+    responses={
+        200: {"content": {_FRAGMENT: {}}, "description": "ICE restarts with these credentials and candidates"},
+        **problems(401, 403, 404, 409, 412, 415, 422),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {_FRAGMENT: {"schema": {"type": "string"}}}}},
 )
-async def candidates(room: RoomPath, session: str, request: Request, rules: Using, who: Speaker) -> None:
+async def candidates(room: RoomPath, session: str, request: Request, rules: Using, who: Speaker) -> Response:
     """Send candidates as they are found (RFC 8840). `If-Match`, if sent, is the answer's `ETag`.
 
-    An ICE restart (`If-Match: "*"`) is refused with 422, as RFC 9725, 4.3.1 has it of a server that does none.
+    With `If-Match: "*"` and new `ice-ufrag` and `ice-pwd` it is an ICE restart (RFC 9725, 4.3.3), for who has another
+    network: what is said goes on, and the answer has our new credentials and a new `ETag`.
     """
     await _own_session(rules, who, room, session)
     _require_type(request, _FRAGMENT)
     match = request.headers.get("if-match")
-    if match not in (None, "*", '"*"', who.link.whip_etag):
-        raise PreconditionFailedError(
-            "These candidates are for an ICE session that is over. ICE restarts: send a new offer."
-        )
+    if match not in (None, *_ANY, who.link.whip_etag):
+        raise PreconditionFailedError("These candidates are for an ICE session that is over.")
     fragment = _text(await request.body())
+    if match in _ANY and _UFRAG.search(fragment):
+        return await _restart(rules, who, room, Restart(session=session, fragment=fragment))
     await rules.parts.origins.ask(room, "candidates", Candidates(session=session, fragment=fragment))
+    return Response(status_code=204)
+
+
+async def _restart(rules: Rules, who: Staff, room: str, asked: Restart) -> Response:
+    try:
+        restarted = Restarted.model_validate(await rules.parts.origins.ask(room, "restart", asked))
+    except ValidationError as error:
+        raise OriginUnavailable("The room's origin gave an answer that is none. Try again.") from error
+    etag = _etag(restarted.fragment)
+    await rules.parts.catalogue.update_link(who.person, {"whip_etag": etag})
+    return Response(restarted.fragment, 200, {"ETag": etag, "Accept-Patch": _FRAGMENT}, _FRAGMENT)
 
 
 @router.delete("/{session}", summary="Stop speaking", responses=problems(401, 403, 404, 409))
 async def leave(room: RoomPath, session: str, rules: Using, who: Speaker) -> Response:
     """End one's own WHIP session."""
     await _own_session(rules, who, room, session)
+    # First, so that it cannot take away the session of a page that is just being loaded again.
+    await rules.parts.catalogue.update_link(who.person, {"whip_session": None, "whip_etag": None})
     try:
         await rules.parts.origins.ask(room, "leave", Leave(session=session))
     except (NotFound, OriginUnavailable) as error:
         # Without its origin the session is over, too.
         log.info("leave_unheard", room=room, person=who.person, error=error.detail)
-    await rules.parts.catalogue.update_link(who.person, {"whip_session": None, "whip_etag": None})
     return Response(status_code=200)
 
 

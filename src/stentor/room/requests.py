@@ -18,18 +18,35 @@ class _Message(BaseModel):
 
 
 class Offer(_Message):
-    """Verb ``offer``: a person's WHIP offer. Result: ``Answered``. A newer offer replaces the person's older one."""
+    """Verb ``offer``: a person's WHIP offer. Result: ``Answered``. A newer offer replaces the person's older one.
+
+    ``device`` is the hash of the browser's secret, None for encoders: people on one device are never fed each other.
+    """
 
     person: str
     name: str
     role: Role
     sdp: str
+    device: str | None = None
 
 
 class Candidates(_Message):
     """Verb ``candidates``: a WHIP PATCH (trickle ICE, RFC 8840 fragment). Result: empty."""
 
     session: str
+    fragment: str
+
+
+class Restart(_Message):
+    """Verb ``restart``: a WHIP PATCH that restarts ICE (RFC 9725, 4.3.3). Result: ``Restarted``."""
+
+    session: str
+    fragment: str
+
+
+class Restarted(_Message):
+    """The origin's credentials and candidates of the new ICE generation, as a fragment (RFC 8840)."""
+
     fragment: str
 
 
@@ -47,10 +64,30 @@ class Mute(_Message):
     by: str
 
 
-class Remove(_Message):
-    """Verb ``remove``: end a person's media at once. Result: empty."""
+class MuteAll(_Message):
+    """Verb ``mute-all``: mute by the host everybody on stage whose role is not among ``spared``. Result: ``Muted``."""
+
+    spared: tuple[Role, ...]
+
+
+class Muted(_Message):
+    """The people whom a ``mute-all`` has muted, by id; who was muted by a host already is not among them."""
+
+    people: tuple[str, ...]
+
+
+class GiveRole(_Message):
+    """Verb ``role``: a person has another role now. Result: empty."""
 
     person: str
+    role: Role
+
+
+class Remove(_Message):
+    """Verb ``remove``: end a person's media at once. Result: empty. ``keep_seat``: they come back on another device."""
+
+    person: str
+    keep_seat: bool = False
 
 
 class Rename(_Message):

@@ -14,34 +14,52 @@ class Action(StrEnum):
     LIST_ROOMS = "list all rooms"
     DELETE_ROOM = "delete a room"
     READ_ROOM = "look at this room"
-    EDIT_ROOM = "change what this room is called and when it starts"
+    EDIT_ROOM = "change what this room is called, when it starts and how many it seats"
     CHANGE_STATE = "open, start, hold or end this room"
     READ_LINKS = "see this room's links"
     MAKE_LINK = "invite people"
     END_LINK = "revoke a link"
     MOVE_LINK = "move a link to a new device"
+    MOVE_OWN_LINK = "move one's own link to a new device"
     READ_ROSTER = "see who is on stage"
     WATCH = "follow this room's events"
     MUTE_ANYBODY = "mute other people"
+    MUTE_ALL = "mute all speakers"
     MUTE_SELF = "mute oneself"
     REMOVE = "remove a person"
+    BLOCK = "block people or let them in again"
+    GIVE_ROLE = "give people another role"
     RENAME_SELF = "change one's own name"
     ANNOUNCE = "announce something to the audience"
     SET_DELIVERY = "choose how large this room's blocks of sound are"
     SPEAK = "speak in this room"
+    RAISE_HAND = "raise one's hand"
+    CALL_HANDS = "call on people who raise their hands"
 
 
-_PRESENT = frozenset({Action.READ_ROOM, Action.READ_ROSTER, Action.WATCH, Action.RENAME_SELF})
-_ON_STAGE = _PRESENT | {Action.SPEAK, Action.MUTE_SELF}
-_KEEPS_ORDER = frozenset({Action.READ_LINKS, Action.MOVE_LINK, Action.MUTE_ANYBODY, Action.REMOVE, Action.END_LINK})
+_LOOKS_ON = frozenset({Action.READ_ROOM, Action.READ_ROSTER, Action.WATCH})
+_PRESENT = _LOOKS_ON | {Action.RENAME_SELF, Action.MOVE_OWN_LINK}
+_ON_STAGE = _PRESENT | {Action.SPEAK, Action.MUTE_SELF, Action.RAISE_HAND}
+_KEEPS_ORDER = frozenset(
+    {
+        Action.READ_LINKS,
+        Action.MOVE_LINK,
+        Action.MUTE_ANYBODY,
+        Action.MUTE_ALL,
+        Action.REMOVE,
+        Action.BLOCK,
+        Action.END_LINK,
+        Action.CALL_HANDS,
+    }
+)
 _RUNS_ROOM = _KEEPS_ORDER | {Action.EDIT_ROOM, Action.CHANGE_STATE, Action.MAKE_LINK, Action.ANNOUNCE}
 
 ALLOWED = MappingProxyType(
     {
-        Role.OPERATOR: (_PRESENT - {Action.RENAME_SELF})
+        Role.OPERATOR: _LOOKS_ON
         | _RUNS_ROOM
-        | {Action.SET_DELIVERY, Action.CREATE_ROOM, Action.LIST_ROOMS, Action.DELETE_ROOM},
-        Role.HOST: _ON_STAGE | _RUNS_ROOM | {Action.SET_DELIVERY},
+        | {Action.GIVE_ROLE, Action.SET_DELIVERY, Action.CREATE_ROOM, Action.LIST_ROOMS, Action.DELETE_ROOM},
+        Role.HOST: _ON_STAGE | _RUNS_ROOM | {Action.GIVE_ROLE, Action.SET_DELIVERY},
         Role.COHOST: _ON_STAGE | _RUNS_ROOM,
         Role.SPEAKER: _ON_STAGE,
         Role.MODERATOR: _PRESENT | _KEEPS_ORDER | {Action.ANNOUNCE},
@@ -58,7 +76,7 @@ MANAGES = MappingProxyType(
         Role.MODERATOR: frozenset({Role.SPEAKER}),
     }
 )
-"""Whose links a role may make, see in full, move and revoke, and whom it may remove."""
+"""Whose links a role may make, see in full, move and revoke; whom it may remove and block, and what make of whom."""
 
 SPEAKING_ROLES = frozenset(role for role, actions in ALLOWED.items() if Action.SPEAK in actions)
 

@@ -1,26 +1,31 @@
-"""The catalogue as the rest of Stentor sees it: rooms, links, announcements, recordings and the audit.
+"""The catalogue as the rest of Stentor sees it: rooms, links, raised hands, announcements, recordings and the audit.
 
 Promises of every implementation, judged by one suite (tests/ports/test_catalogue):
 
 - What a call returned without an error is stored, whatever happens to the process next.
 - Each call is one transaction; readers never see half of one.
-- ``update_room`` with ``expected``, ``delete_room`` and ``claim_link`` are compare-and-set: of callers at the
-  same time exactly one succeeds, the others get None or False and nothing has changed.
+- ``update_room`` with ``expected``, ``delete_room``, ``claim_link`` and ``give_roles`` are compare-and-set: of
+  callers at the same time exactly one succeeds, the others get None or False and nothing has changed.
 - A catalogue that does not answer raises StoreUnavailable; it works again by itself when the database does.
 
 Asked by control and archive alone, never on a listener's way. Times are Unix nanoseconds.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
-from stentor.room.documents import Announcement, Role
+from stentor.room.documents import DEFAULT_SEATS, Announcement, Role
+from stentor.room.hands import Hand
 from stentor.room.states import RoomState
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """One room. ``changed_by`` is the name of whoever changed its state last; ``block_steps``: see RoomDocument."""
+    """One room. ``changed_by`` is the name of whoever changed its state last.
+
+    ``block_steps``, ``seats`` and ``noise_gate``: see RoomDocument.
+    """
 
     room: str
     title: str
@@ -36,6 +41,9 @@ class Room:
     recorded: bool = True
     changed_by: str = ""
     block_steps: int | None = None
+    seats: int = DEFAULT_SEATS
+    noise_gate: bool = False
+    hands_open: bool = False
     announcement: Announcement | None = None
 
 
@@ -54,6 +62,9 @@ class RoomChanges(TypedDict, total=False):
     recorded: bool
     changed_by: str
     block_steps: int | None
+    seats: int
+    noise_gate: bool
+    hands_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,16 @@ class LinkChanges(TypedDict, total=False):
     host_muted: bool
     whip_session: str | None
     whip_etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Somebody who was blocked in a room, by the id of the link that they had; ``author`` is who did it."""
+
+    person: str
+    name: str
+    at_ns: int
+    author: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +190,11 @@ class Links(Protocol):
         """Return a room's links (None: the operators'), the oldest first, the revoked too."""
         ...
 
-    async def claim_link(self, link: str, *, device: str, session: str) -> Link | None:
+    async def claim_link(self, link: str, *, device: str, session: str, instead_of: str | None = None) -> Link | None:
         """Bind a link to a device and give it a new session; return it, or None.
 
-        None when it is revoked, or bound to another device. A device that asked and now holds asks no longer.
+        None when it is revoked, or bound to another device than ``instead_of``. A device that asked and now holds
+        asks no longer.
         """
         ...
 
@@ -180,8 +202,63 @@ class Links(Protocol):
         """Change a link; return it as it is now, or None when there is none."""
         ...
 
+    async def give_roles(self, roles: Mapping[str, tuple[Role, Role]]) -> list[Link] | None:
+        """Change the roles of links from what they are to what they are to be: all, or (None) nothing.
 
-class Catalogue(Rooms, Links, Protocol):
+        Nothing changes when one of them has another role than expected, or is revoked.
+        """
+        ...
+
+    async def mute_links(self, links: Collection[str]) -> list[Link]:
+        """Note that a host has muted these people; return their links as they are now."""
+        ...
+
+
+class Blocks(Protocol):
+    """Browsers that may not come back to a room."""
+
+    async def block(self, room: str, block: Block, devices: Collection[str]) -> None:
+        """Bar devices (as in ``Link.device``) from a room; repeating it is harmless."""
+        ...
+
+    async def unblock(self, room: str, person: str) -> Block | None:
+        """Let in again whom ``person`` was blocked with; return what there was, or None."""
+        ...
+
+    async def blocks(self, room: str) -> list[Block]:
+        """Return who is blocked in a room, the first first."""
+        ...
+
+    async def is_blocked(self, room: str, device: str) -> bool:
+        """Tell whether a device is barred from a room."""
+        ...
+
+
+class Hands(Protocol):
+    """Raised hands (room/hands), one for each key in a room."""
+
+    async def put_hand(self, hand: Hand) -> None:
+        """Store a hand in place of what its owner had. Raises StoreUnavailable where there is no such room."""
+        ...
+
+    async def hands(self, room: str) -> list[Hand]:
+        """Return a room's hands, the first raised first."""
+        ...
+
+    async def rooms_with_hands(self) -> list[str]:
+        """Return the rooms of which hands are stored."""
+        ...
+
+    async def delete_hand(self, hand: str) -> None:
+        """Forget a hand; no error when there is none."""
+        ...
+
+    async def delete_hands(self, room: str) -> None:
+        """Forget all hands of a room."""
+        ...
+
+
+class Catalogue(Rooms, Links, Blocks, Hands, Protocol):
     """Everything of the catalogue."""
 
     async def write_audit(self, entry: AuditEntry) -> None:

@@ -1,6 +1,6 @@
 """The catalogue in SQL: SQLite for one machine, PostgreSQL at scale; the same statements for both."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import StoreUnavailable
 from stentor.room.documents import Announcement, Role
+from stentor.room.hands import Hand, HandState
 from stentor.room.states import RoomState
-from stentor.store.catalogue import AuditEntry, Link, LinkChanges, Recording, Room, RoomChanges
+from stentor.store.catalogue import AuditEntry, Block, Link, LinkChanges, Recording, Room, RoomChanges
 from stentor.store.sql_engine import create_engine
-from stentor.store.sql_tables import ANNOUNCEMENTS, AUDIT, LINKS, RECORDINGS, ROOMS
+from stentor.store.sql_tables import ANNOUNCEMENTS, AUDIT, BLOCKS, HANDS, LINKS, RECORDINGS, ROOMS
 
 _AWAY = "The catalogue does not answer. Nothing was changed; try again in a moment."
 _DISK_FULL = "The server's disk is full. Nothing was changed; have somebody free some space, then try again."
@@ -142,14 +143,14 @@ class SqlCatalogue:
             rows = await connection.execute(query)
         return [_link(row) for row in rows.mappings()]
 
-    async def claim_link(self, link: str, *, device: str, session: str) -> Link | None:
+    async def claim_link(self, link: str, *, device: str, session: str, instead_of: str | None = None) -> Link | None:
         """Bind a link to a device, as compare-and-set."""
         statement = (
             update(LINKS)
             .where(
                 LINKS.c.link == link,
                 LINKS.c.revoked_ns.is_(None),
-                or_(LINKS.c.device.is_(None), LINKS.c.device == device),
+                or_(LINKS.c.device.is_(None), LINKS.c.device.in_([device, instead_of or device])),
             )
             .values(device=device, session=session)
             .returning(LINKS)
@@ -170,6 +171,93 @@ class SqlCatalogue:
         async with self._transaction() as connection:
             row = (await connection.execute(statement)).mappings().first()
         return _link(row) if row else None
+
+    async def put_hand(self, hand: Hand) -> None:
+        """Insert a hand, or put it where its owner's was."""
+        theirs = delete(HANDS).where(HANDS.c.room == hand.room, HANDS.c.key == hand.key)
+        try:
+            async with self._transaction() as connection:
+                await connection.execute(theirs)
+                await connection.execute(insert(HANDS).values(**{**asdict(hand), "state": str(hand.state)}))
+        except IntegrityError as error:
+            raise StoreUnavailable(f"There is no room {hand.room} to raise a hand in.") from error
+
+    async def hands(self, room: str) -> list[Hand]:
+        """Select a room's hands."""
+        query = select(HANDS).where(HANDS.c.room == room).order_by(HANDS.c.raised_ns)
+        async with self._transaction() as connection:
+            rows = await connection.execute(query)
+        return [Hand(**{**row, "state": HandState(str(row["state"]))}) for row in rows.mappings()]
+
+    async def rooms_with_hands(self) -> list[str]:
+        """Select the rooms of hands."""
+        async with self._transaction() as connection:
+            return list((await connection.execute(select(HANDS.c.room).distinct())).scalars())
+
+    async def delete_hand(self, hand: str) -> None:
+        """Delete a hand."""
+        async with self._transaction() as connection:
+            await connection.execute(delete(HANDS).where(HANDS.c.hand == hand))
+
+    async def delete_hands(self, room: str) -> None:
+        """Delete a room's hands."""
+        async with self._transaction() as connection:
+            await connection.execute(delete(HANDS).where(HANDS.c.room == room))
+
+    async def give_roles(self, roles: Mapping[str, tuple[Role, Role]]) -> list[Link] | None:
+        """Update roles in one transaction, as compare-and-set."""
+        changed = []
+        async with self._transaction() as connection:
+            for link, (was, now) in sorted(roles.items()):  # in one order, so that two of us cannot block each other
+                statement = (
+                    update(LINKS)
+                    .where(LINKS.c.link == link, LINKS.c.role == str(was), LINKS.c.revoked_ns.is_(None))
+                    .values(role=str(now))
+                    .returning(LINKS)
+                )
+                row = (await connection.execute(statement)).mappings().first()
+                if row is None:
+                    await connection.rollback()
+                    return None
+                changed.append(_link(row))
+        return changed
+
+    async def mute_links(self, links: Collection[str]) -> list[Link]:
+        """Update many links."""
+        statement = update(LINKS).where(LINKS.c.link.in_(links)).values(host_muted=True).returning(LINKS)
+        async with self._transaction() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [_link(row) for row in rows]
+
+    async def block(self, room: str, block: Block, devices: Collection[str]) -> None:
+        """Insert the devices that are not there yet."""
+        for device in devices:
+            try:
+                async with self._transaction() as connection:
+                    await connection.execute(insert(BLOCKS).values(room=room, device=device, **asdict(block)))
+            except IntegrityError:
+                if not await self.is_blocked(room, device):
+                    raise StoreUnavailable(f"There is no room {room} to block anybody in.") from None
+
+    async def unblock(self, room: str, person: str) -> Block | None:
+        """Delete what a person was blocked with."""
+        statement = delete(BLOCKS).where(BLOCKS.c.room == room, BLOCKS.c.person == person).returning(BLOCKS)
+        async with self._transaction() as connection:
+            row = (await connection.execute(statement)).mappings().first()
+        return _block(row) if row else None
+
+    async def blocks(self, room: str) -> list[Block]:
+        """Select a room's blocks, one a person."""
+        query = select(BLOCKS).where(BLOCKS.c.room == room).order_by(BLOCKS.c.at_ns, BLOCKS.c.person)
+        async with self._transaction() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return list({row["person"]: _block(row) for row in rows}.values())
+
+    async def is_blocked(self, room: str, device: str) -> bool:
+        """Select one device."""
+        query = select(BLOCKS.c.device).where(BLOCKS.c.room == room, BLOCKS.c.device == device)
+        async with self._transaction() as connection:
+            return (await connection.execute(query)).first() is not None
 
     async def write_audit(self, entry: AuditEntry) -> None:
         """Insert an entry of the audit."""
@@ -195,6 +283,10 @@ def _room(row: RowMapping) -> Room:
 def _link(row: RowMapping) -> Link:
     values = dict(row)
     return Link(**{**values, "role": Role(str(values["role"]))})
+
+
+def _block(row: RowMapping) -> Block:
+    return Block(row["person"], row["name"], row["at_ns"], row["author"])
 
 
 def _link_values(link: Link) -> dict[str, object]:

@@ -1,6 +1,19 @@
 """The tables of the catalogue, as SQLAlchemy Core knows them. Migrations make them; a test compares both."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 METADATA = MetaData(
     naming_convention={
@@ -29,6 +42,9 @@ ROOMS = Table(
     Column("announcement_ns", BigInteger),
     Column("created_ns", BigInteger, nullable=False),
     Column("block_steps", Integer),
+    Column("seats", Integer, nullable=False, server_default=text("13")),
+    Column("noise_gate", Boolean, nullable=False, server_default=false()),
+    Column("hands_open", Boolean, nullable=False, server_default=false()),
     Index("ix_rooms_state_planned", "state", "planned_start_ns"),
 )
 
@@ -50,6 +66,17 @@ LINKS = Table(
     Column("whip_etag", String(128)),
 )
 
+BLOCKS = Table(
+    "blocks",
+    METADATA,
+    Column("room", String(63), ForeignKey("rooms.room", ondelete="CASCADE"), primary_key=True),
+    Column("device", String(64), primary_key=True),
+    Column("person", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("author", Text, nullable=False),
+)
+
 ANNOUNCEMENTS = Table(
     "announcements",
     METADATA,
@@ -58,6 +85,21 @@ ANNOUNCEMENTS = Table(
     Column("at_ns", BigInteger, nullable=False),
     Column("author", Text, nullable=False),
     Column("text", Text),
+)
+
+HANDS = Table(
+    "hands",
+    METADATA,
+    Column("hand", String(16), primary_key=True),
+    Column("room", String(63), ForeignKey("rooms.room", ondelete="CASCADE"), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("raised_ns", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("person", String(64)),
+    Column("link", String(64)),
+    Column("source", String(64), nullable=False),
+    Index("ix_hands_room_key", "room", "key", unique=True),
 )
 
 RECORDINGS = Table(
