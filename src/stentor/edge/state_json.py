@@ -42,6 +42,7 @@ def state_json(
         "audience": audience,
         "delivery": {"block_steps": block_steps, "block_s": block_steps * STEP_SAMPLES / SAMPLE_RATE_HZ},
         "announcement": _announcement(room),
+        "hands_open": room.hands_open and room.state in OPEN_STATES,
         "recorded": room.recorded,
         "key_fingerprint": room.key_fingerprint,
         "staff_url": places.staff_url,

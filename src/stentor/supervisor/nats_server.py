@@ -31,7 +31,7 @@ _EDGE_MAY_NOT = (
     "live.*.chunk.>",
     "live.*.stage",
     *(f"origin.*.{verb}" for verb in ("offer", "candidates", "leave", "mute", "remove", "rename", "announce")),
-    "control.>",
+    "control.published",
     "$KV.>",
     "$JS.API.STREAM.UPDATE.>",
     "$JS.API.STREAM.DELETE.>",
