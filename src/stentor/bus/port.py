@@ -187,11 +187,6 @@ def hand_subject(room: str) -> str:
     return f"control.{room}.hand"
 
 
-def hand_subject(room: str) -> str:
-    """Return the core subject on which control answers for a room's raised hands (room/hands)."""
-    return f"control.{room}.hand"
-
-
 def matches(pattern: str, subject: str) -> bool:
     """Tell whether a subject fits a pattern: ``*`` is one token, ``>`` at the end one or more."""
     wanted, given = pattern.split("."), subject.split(".")

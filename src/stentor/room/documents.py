@@ -46,7 +46,7 @@ class RoomDocument(_Document):
     ``key_fingerprint`` is the lower-case hex SHA-256 of the raw Ed25519 public key that signs the proof.
     ``block_steps`` is the operator's word on delivery: edges put out blocks of at least so many steps (1, 2, 4,
     8 or 16); None: each edge decides. ``seats`` is how many people the stage has room for; ``noise_gate``: whether
-    what lies below a voice is turned down. ``hands_open``: listeners may raise their hands. ``hands_open``: listeners may raise their hands.
+    what lies below a voice is turned down. ``hands_open``: listeners may raise their hands.
     """
 
     room: str
