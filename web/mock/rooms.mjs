@@ -9,6 +9,34 @@ const PEOPLE = [
   { person: "p-guest", name: "نور الدين", role: "speaker", speaking: false, muted: true },
 ];
 
+const GOOD = {
+  light: "good",
+  cause: null,
+  loss: 0.002,
+  concealed: 0,
+  recovered: 0.002,
+  jitter_ms: 4.2,
+  depth_ms: 38,
+  loss_there: 0,
+  round_trip_ms: 31,
+  echo_db: null,
+};
+const SOUNDS = {
+  "p-host": GOOD,
+  "p-speaker": {
+    ...GOOD,
+    light: "poor",
+    cause: "uplink-loss",
+    loss: 0.083,
+    concealed: 0.021,
+    recovered: 0.06,
+    jitter_ms: 22.4,
+    depth_ms: 96,
+    round_trip_ms: 140,
+  },
+  "p-guest": { ...GOOD, light: "fair", cause: "echo", echo_db: -24 },
+};
+
 /**
  * @typedef {Record<string, unknown> & {room: string, state: string, title: string, planned_start: string | null}} Room
  * @param {string} origin of the audience port
@@ -77,6 +105,8 @@ export function makeRooms(origin) {
       audience: { listeners, by_beacon },
       announcement: null,
       recorded: true,
+      seats: 13,
+      noise_gate: false,
       key_fingerprint: FINGERPRINT,
       staff_url: `${origin}${path}`,
       streams: {
@@ -153,6 +183,7 @@ export function makeStage(room) {
       speaking: each.speaking,
       heard: each.speaking,
       level_dbfs: each.speaking ? -18 : -62,
+      sound: SOUNDS[/** @type {keyof typeof SOUNDS} */ (each.person)],
     })),
   };
 }

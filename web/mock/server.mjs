@@ -3,7 +3,7 @@
 //   node mock/server.mjs [AUDIENCE_PORT] [STAFF_PORT]     prints {"audience": URL, "staff": URL} once it listens
 //
 // Rooms are named by their state: /r/live, /r/held … Links on the staff port: /r/live#t=host, #t=speaker,
-// #t=moderator, #t=used (open elsewhere), anything else is refused; /#t=operator.
+// #t=moderator, #t=cohost, #t=used (open elsewhere), #t=gone (on a device that is away), anything else is refused; /#t=operator.
 // Tests turn its knobs: POST /mock/room/ROOM (patch state.json), /mock/stage/ROOM (patch the stage),
 // /mock/event/ROOM/NAME (send that event), /mock/away {"away": true}, /mock/reset; GET /mock/calls lists API calls.
 
@@ -150,6 +150,7 @@ async function staff(request, response, path) {
   if (noun === "audience") return json(response, 200, makeAudience(/** @type {any} */ (room)));
   if (noun === "links") return linksOf(request, response, id, one, verb);
   if (noun === "people") return people(request, response, id, one, verb);
+  if (noun === "mute-all") return muteAll(response, id);
   if (noun === "announcement") {
     const { text } = await bodyOf(request);
     room["announcement"] = request.method === "PUT" ? { text, at: new Date().toISOString() } : null;
@@ -166,8 +167,10 @@ async function staff(request, response, path) {
 
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
 async function session(request, response) {
-  const { token } = await bodyOf(request);
-  if (token === "used") return problem(response, 409, "link-in-use");
+  const { token: sent, take_over: takeOver } = await bodyOf(request);
+  const token = sent === "gone" && takeOver ? "speaker" : sent;
+  if (token === "used" || token === "gone")
+    return problem(response, 409, "link-in-use", { may_take_over: token === "gone" });
   const role = ROLES[/** @type {keyof typeof ROLES} */ (token)];
   if (!role) return problem(response, 401, "unauthenticated");
   const names = { host: "Layla Haddad", speaker: "Jonas Weber" };
@@ -228,8 +231,17 @@ async function linksOf(request, response, id, one, verb) {
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string} id @param {string} one @param {string} verb */
 async function people(request, response, id, one, verb) {
   const stage = stages.get(id);
-  const { muted } = await bodyOf(request);
-  if (verb === "mute") {
+  const { muted, role } = await bodyOf(request);
+  if (verb === "role") {
+    const giver = `p-${request.headers.authorization?.split("s-")[1]}`;
+    stage.people = stage.people.map((/** @type {any} */ each) =>
+      each.person === one
+        ? { ...each, role }
+        : role === "host" && each.person === giver
+          ? { ...each, role: "cohost" }
+          : each,
+    );
+  } else if (verb === "mute") {
     const by = request.headers.authorization?.endsWith(one.slice(2)) ? "self" : "host";
     stage.people = stage.people.map((/** @type {any} */ each) =>
       each.person === one ? { ...each, muted_by: muted ? by : null } : each,
@@ -239,6 +251,17 @@ async function people(request, response, id, one, verb) {
   }
   tellRoom(id);
   return json(response, 200, {});
+}
+
+/** @param {import("node:http").ServerResponse} response @param {string} id */
+function muteAll(response, id) {
+  const stage = stages.get(id);
+  const meant = (/** @type {any} */ each) => !each.muted_by && each.role !== "host" && each.role !== "cohost";
+  const muted = stage.people.filter(meant);
+  stage.people = stage.people.map((/** @type {any} */ each) => (meant(each) ? { ...each, muted_by: "host" } : each));
+  tellRoom(id);
+  const people = muted.map((/** @type {any} */ each) => ({ person: each.person, name: each.name }));
+  return json(response, 200, { people });
 }
 
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {import("./rooms.mjs").Room} room @param {keyof typeof MOVES} name */

@@ -180,8 +180,11 @@ async def test_host_mutes_and_removes(mock: Mock, open_page: Opener) -> None:
     await tab.page.get_by_role("button", name="Mute Jonas Weber").click()
     row = tab.page.locator("[data-testid=roster-person][data-name='Jonas Weber']")
     await expect(row).to_have_attribute("data-muted", "host")
+    await tab.page.get_by_role("button", name="More about Jonas Weber").click()
     await tab.page.get_by_role("button", name="Remove Jonas Weber").click()
-    await tab.page.get_by_test_id("remove-confirm").click()
+    assert await tab.axe() == []
+    await tab.page.get_by_role("switch", name="Block this device, too").check()
+    await tab.page.get_by_role("button", name="Remove and block").click()
     await expect(row).to_have_count(0)
 
 

@@ -71,6 +71,23 @@ export interface RoomListing {
   recorded: boolean;
 }
 
+export type Light = "good" | "fair" | "poor";
+export type SoundCause = "uplink-loss" | "uplink-jitter" | "uplink-silence" | "downlink-loss" | "echo" | "quiet";
+
+/** How one person's sound travels, over the last 5 s; shares are 0 to 1. */
+export interface SoundReport {
+  light: Light;
+  cause: SoundCause | null;
+  loss: number;
+  concealed: number;
+  recovered: number;
+  jitter_ms: number;
+  depth_ms: number;
+  loss_there: number;
+  round_trip_ms: number | null;
+  echo_db: number | null;
+}
+
 /** StageDocument */
 export interface StagePerson {
   person: string;
@@ -81,6 +98,7 @@ export interface StagePerson {
   speaking: boolean;
   heard: boolean;
   level_dbfs: number;
+  sound?: SoundReport | null;
 }
 
 export interface Stage {
@@ -146,6 +164,8 @@ export interface NotReady {
 export interface StaffRoom extends RoomHead {
   /** The least size of blocks; null: each edge decides. */
   block_steps?: number | null;
+  seats?: number;
+  noise_gate?: boolean;
   zero_ns?: number | null;
   links?: { listener: string; host: string; speaker: string };
 }

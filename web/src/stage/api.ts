@@ -48,11 +48,11 @@ export async function ask(url: string, init: RequestInit): Promise<Response> {
   return response;
 }
 
-export async function openSession(token: string, device: string): Promise<Session> {
+export async function openSession(token: string, device: string, takeOver: boolean): Promise<Session> {
   const response = await ask("/api/v1/session", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ token, device }),
+    body: JSON.stringify({ token, device, ...(takeOver && { take_over: true }) }),
   });
   return (await response.json()) as Session;
 }
@@ -67,6 +67,12 @@ export interface RoomFields {
   planned_start: string | null;
   time_zone: string | null;
   recorded: boolean;
+}
+
+/** What of a room can change at any time, beside its fields. */
+export interface StageSettings {
+  seats: number;
+  noise_gate: boolean;
 }
 
 /** The API with a session's grant. */
@@ -91,7 +97,7 @@ export class StaffApi {
     return this.call("GET", `rooms/${room}`);
   }
 
-  edit(room: string, fields: Partial<RoomFields>): Promise<StaffRoom> {
+  edit(room: string, fields: Partial<RoomFields & StageSettings>): Promise<StaffRoom> {
     return this.call("PATCH", `rooms/${room}`, fields);
   }
 
@@ -133,8 +139,20 @@ export class StaffApi {
     return this.call("POST", `rooms/${room}/people/${person}/mute`, { muted });
   }
 
-  remove(room: string, person: string): Promise<void> {
-    return this.call("DELETE", `rooms/${room}/people/${person}`);
+  /** Mutes all but hosts and co-hosts; tells who was muted by it. */
+  muteAll(room: string): Promise<{ person: string; name: string }[]> {
+    return this.call<{ people: { person: string; name: string }[] }>("POST", `rooms/${room}/mute-all`, {}).then(
+      (answer) => answer.people,
+    );
+  }
+
+  giveRole(room: string, person: string, role: Role): Promise<void> {
+    return this.call("POST", `rooms/${room}/people/${person}/role`, { role });
+  }
+
+  /** `block`: that browser gets in by no other link of the room, either. */
+  remove(room: string, person: string, block: boolean): Promise<void> {
+    return this.call("DELETE", `rooms/${room}/people/${person}${block ? "?block=true" : ""}`);
   }
 
   rename(room: string, person: string, name: string): Promise<void> {

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { useI18n } from "../i18n/i18n";
 import { useStore } from "../lib/store";
-import { Message, Page } from "../ui/parts";
+import { Button, Message, Page } from "../ui/parts";
 import { StaffApi } from "./api";
 import { SessionKeeper, takeToken } from "./session";
 
@@ -39,7 +39,21 @@ export function Door({ room, children }: Props) {
         title={t(`session.${state.status}.title`)}
         text={t(`session.${state.status}.text`)}
         testid={`session-${state.status}`}
-      />
+      >
+        {state.status === "in-use" && state.mayTakeOver && <TakeOver onClick={() => void keeper.open(true)} />}
+      </Message>
     </Page>
+  );
+}
+
+function TakeOver({ onClick }: { onClick: () => void }) {
+  const { t } = useI18n();
+  return (
+    <>
+      <p>{t("session.take-over.text")}</p>
+      <Button kind="primary" onClick={onClick} testid="take-over">
+        {t("session.take-over")}
+      </Button>
+    </>
   );
 }

@@ -1,11 +1,13 @@
-/** Picks a microphone, shows its level, lets one hear oneself. */
-import { useEffect, useRef } from "preact/hooks";
+/** Picks a microphone, shows its level, holds the stage check. */
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { useI18n } from "../i18n/i18n";
 import { useStore } from "../lib/store";
 import { Button } from "../ui/parts";
 import { Meter } from "./meter";
 import type { Microphone, MicState } from "./microphone";
 import type { Presence } from "./presence";
+import { CheckPart } from "./check_part";
+import { StageCheck } from "./stage_check";
 
 const QUIET_DBFS = -50;
 const LOUD_DBFS = -9;
@@ -15,6 +17,7 @@ export function MicCard({ microphone, presence }: { microphone: Microphone; pres
   const { t } = useI18n();
   const state = useStore(microphone.store);
   const { status } = useStore(presence.store);
+  const check = useMemo(() => new StageCheck(microphone), [microphone]);
   return (
     <section class="card mic" aria-labelledby="mic-title" data-testid="mic" data-status={state.status}>
       <h2 id="mic-title">{t("mic.title")}</h2>
@@ -45,7 +48,7 @@ export function MicCard({ microphone, presence }: { microphone: Microphone; pres
         <div class="column">
           <Picker microphone={microphone} state={state} />
           <Level microphone={microphone} />
-          {status !== "on-stage" && <Check microphone={microphone} state={state} />}
+          {status !== "on-stage" && <CheckPart check={check} />}
         </div>
       )}
     </section>
@@ -91,25 +94,6 @@ function Level({ microphone }: { microphone: Microphone }) {
     <div>
       <Meter label={t("mic.level")} elementRef={meter} testid="mic-level" />
       <p class="hint" ref={word} data-testid="mic-level-word" />
-    </div>
-  );
-}
-
-function Check({ microphone, state }: { microphone: Microphone; state: MicState }) {
-  const { t, number } = useI18n();
-  const busy = state.check === "recording" || state.check === "playing";
-  return (
-    <div class="check" role="group" aria-label={t("mic.check")}>
-      <Button icon="headphones" disabled={busy} onClick={() => void microphone.check()} testid="stage-check">
-        {state.check === "recording"
-          ? t("mic.check.recording", { seconds: number(state.checkLeftS) })
-          : state.check === "playing"
-            ? t("mic.check.playing")
-            : t("mic.check.start")}
-      </Button>
-      <p class="hint" role="status" data-testid="stage-check-status" data-status={state.check}>
-        {state.check === "failed" ? t("mic.check.failed") : t("mic.check.hint")}
-      </p>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-/** The microphone: permission, choice, level, and the stage check. */
+/** The microphone: permission, choice, level. */
 import { Store } from "../lib/store";
 import { kept } from "../lib/storage";
 
@@ -10,11 +10,8 @@ export interface MicState {
   detail: string;
   devices: { id: string; label: string }[];
   deviceId: string;
-  check: "idle" | "recording" | "playing" | "failed";
-  checkLeftS: number;
 }
 
-export const CHECK_S = 4;
 const SILENT_DBFS = -90;
 
 /** What stands in the way before one even asks. */
@@ -36,7 +33,8 @@ function troubleOf(error: unknown): MicTrouble {
 export class Microphone {
   readonly store: Store<MicState>;
   private stream: MediaStream | null = null;
-  private context: AudioContext | null = null;
+  /** Where its level is measured; there is one once there is a microphone. */
+  context: AudioContext | null = null;
   private analyser: AnalyserNode | null = null;
   private source: MediaStreamAudioSourceNode | null = null;
   private live = true;
@@ -51,8 +49,6 @@ export class Microphone {
       detail: "",
       devices: [],
       deviceId: kept.get("microphone") ?? "",
-      check: "idle",
-      checkLeftS: CHECK_S,
     });
   }
 
@@ -110,46 +106,6 @@ export class Microphone {
     return Math.max(SILENT_DBFS, 10 * Math.log10(mean + 1e-9));
   }
 
-  /** Records four seconds and plays them back. */
-  async check(): Promise<void> {
-    const { stream, context } = this;
-    if (!stream || !context || typeof MediaRecorder !== "function") {
-      this.store.patch({ check: "failed" });
-      return;
-    }
-    try {
-      await context.resume();
-      const recorded = await this.record(stream);
-      const sound = await context.decodeAudioData(await recorded.arrayBuffer());
-      this.store.patch({ check: "playing" });
-      const player = context.createBufferSource();
-      player.buffer = sound;
-      player.connect(context.destination);
-      await new Promise((resolve) => {
-        player.onended = resolve;
-        player.start();
-      });
-      this.store.patch({ check: "idle" });
-    } catch {
-      this.store.patch({ check: "failed" });
-    }
-  }
-
-  private async record(stream: MediaStream): Promise<Blob> {
-    const recorder = new MediaRecorder(stream);
-    const pieces: Blob[] = [];
-    recorder.ondataavailable = (event) => pieces.push(event.data);
-    const stopped = new Promise((resolve) => (recorder.onstop = resolve));
-    recorder.start();
-    for (let left = CHECK_S; left > 0; left -= 1) {
-      this.store.patch({ check: "recording", checkLeftS: left });
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
-    }
-    recorder.stop();
-    await stopped;
-    return new Blob(pieces, { type: recorder.mimeType });
-  }
-
   private take(stream: MediaStream): void {
     this.close();
     this.stream = stream;
@@ -176,6 +132,10 @@ export class Microphone {
   }
 }
 
+/**
+ * What the browser does to the sound. It alone hears the loudspeaker, and it alone can turn the input of the machine
+ * up or down, before a converter clips; the server evens out what is left, slowly, and so does not work against it.
+ */
 function constraints(deviceId: string): MediaTrackConstraints {
   return {
     echoCancellation: true,

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { RoomHead } from "../api/types";
 import { LANGUAGES, useI18n } from "../i18n/i18n";
 import { instantOf, knownZone, localZone, wallOf } from "../lib/time";
-import { Button } from "../ui/parts";
+import { Button, Switch } from "../ui/parts";
 import type { RoomFields } from "./api";
 
 interface Props {
@@ -113,19 +113,13 @@ export function RoomForm({ room, withAddress, submit, busy, onSubmit }: Props) {
           </select>
         </label>
       </div>
-      <label class="switch">
-        <input
-          type="checkbox"
-          role="switch"
-          checked={recorded}
-          onChange={(event) => setRecorded(event.currentTarget.checked)}
-          data-testid="form-recorded"
-        />
-        <span>
-          {t("form.recorded")}
-          <small>{t("form.recorded.hint")}</small>
-        </span>
-      </label>
+      <Switch
+        label={t("form.recorded")}
+        hint={t("form.recorded.hint")}
+        checked={recorded}
+        onChange={setRecorded}
+        testid="form-recorded"
+      />
       <div class="row">
         <Button type="submit" kind="primary" disabled={busy} testid="form-submit">
           {submit}

@@ -26,12 +26,12 @@ export class RoomWatch {
   readonly store = new Store<WatchState>({ connected: false, room: null, stage: null, audience: null, links: [] });
   private readonly backoff = new Backoff(500, 5_000);
   private stopped = false;
+  private withLinks = false;
   private current = new AbortController();
 
   constructor(
     private readonly api: StaffApi,
     private readonly id: string,
-    private readonly withLinks: boolean,
     private readonly listener: WatchListener,
   ) {}
 
@@ -55,6 +55,15 @@ export class RoomWatch {
   stop(): void {
     this.stopped = true;
     this.current.abort();
+  }
+
+  /** Whether one's role lets one see links: it may change while the page is open. */
+  seesLinks(sees: boolean): void {
+    if (sees === this.withLinks) return;
+    this.withLinks = sees;
+    this.refreshLinks().catch(() => {
+      // The next snapshot brings them.
+    });
   }
 
   async refreshLinks(): Promise<void> {

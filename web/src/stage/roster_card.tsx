@@ -1,41 +1,45 @@
-/** Who is on stage, how they sound, and the two things one may do about it. */
+/** Who is on stage, how they sound, and what one may do about it. */
 import { useState } from "preact/hooks";
-import type { Stage, StagePerson } from "../api/types";
+import { isOpen, type Role, type Stage, type StaffRoom } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Avatar, Button, Dialog, IconButton } from "../ui/parts";
+import { Button } from "../ui/parts";
 import type { StaffApi } from "./api";
-import { Meter } from "./meter";
+import { PersonDialog } from "./person_dialog";
+import { RosterRow } from "./roster_row";
+import { personOf, seatsTaken } from "./stage_rules";
 import { useAction } from "./use_action";
 
 interface Props {
   api: StaffApi;
-  room: string;
+  room: StaffRoom;
   stage: Stage | null;
+  role: Role;
   orders: boolean;
 }
 
-export function RosterCard({ api, room, stage, orders }: Props) {
+export function RosterCard({ api, room, stage, role, orders }: Props) {
   const { t } = useI18n();
-  const { act, problem } = useAction();
-  const [removing, setRemoving] = useState<StagePerson | null>(null);
+  const { act, busy, problem } = useAction();
+  const [chosen, setChosen] = useState<string | null>(null);
   const people = stage?.people ?? [];
-  const remove = (person: StagePerson) => {
-    setRemoving(null);
-    act(() => api.remove(room, person.person));
-  };
+  const own = api.session.person;
+  const person = chosen === null ? null : personOf(stage, chosen);
   return (
-    <section class="card" aria-labelledby="roster-title">
-      <h2 id="roster-title">{t("host.roster")}</h2>
+    <section class="card" aria-labelledby="roster-title" data-testid="roster-card">
+      <div class="card-head">
+        <h2 id="roster-title">{t("host.roster")}</h2>
+        {orders && room.seats !== undefined && <Seats taken={seatsTaken(stage)} seats={room.seats} />}
+      </div>
       {people.length === 0 && <p class="hint">{orders ? t("host.roster.empty") : t("room.stage.empty")}</p>}
       <ul class="roster" data-testid="roster">
-        {people.map((person) => (
-          <Row
-            key={person.person}
-            person={person}
-            own={person.person === api.session.person}
+        {people.map((each) => (
+          <RosterRow
+            key={each.person}
+            person={each}
+            own={each.person === own}
             orders={orders}
-            onMute={() => act(() => api.mute(room, person.person, !person.muted_by))}
-            onRemove={() => setRemoving(person)}
+            onMute={() => act(() => api.mute(room.room, each.person, !each.muted_by))}
+            onMore={() => setChosen(each.person)}
           />
         ))}
       </ul>
@@ -44,78 +48,58 @@ export function RosterCard({ api, room, stage, orders }: Props) {
           {problem}
         </p>
       )}
-      {removing && (
-        <Dialog
-          title={t("host.remove.title", { name: removing.name })}
-          onClose={() => setRemoving(null)}
-          testid="remove-dialog"
-        >
-          <p>{t("host.remove.text")}</p>
-          <div class="row">
-            <Button onClick={() => setRemoving(null)}>{t("app.cancel")}</Button>
-            <Button kind="danger" onClick={() => remove(removing)} testid="remove-confirm">
-              {t("host.remove.confirm")}
-            </Button>
-          </div>
-        </Dialog>
+      {orders && people.length > 1 && isOpen(room.state) && <MuteAll api={api} room={room.room} />}
+      {person && (
+        <PersonDialog
+          person={person}
+          role={role}
+          busy={busy}
+          onClose={() => setChosen(null)}
+          onRole={(given) => act(() => api.giveRole(room.room, person.person, given).then(() => setChosen(null)))}
+          onRemove={(block) => act(() => api.remove(room.room, person.person, block).then(() => setChosen(null)))}
+          problem={problem}
+        />
       )}
     </section>
   );
 }
 
-interface RowProps {
-  person: StagePerson;
-  own: boolean;
-  orders: boolean;
-  onMute: () => void;
-  onRemove: () => void;
-}
-
-function Row({ person, own, orders, onMute, onRemove }: RowProps) {
+function Seats({ taken, seats }: { taken: number; seats: number }) {
   const { t } = useI18n();
-  const { name } = person;
+  const full = taken >= seats;
   return (
-    <li
-      class="roster-row"
-      data-testid="roster-person"
-      data-person={person.person}
-      data-name={name}
-      data-muted={person.muted_by ?? ""}
-      data-heard={person.heard}
-      data-speaking={person.speaking}
-    >
-      <Avatar name={name} speaking={person.speaking} muted={person.muted_by !== null} />
-      <div class="roster-words">
-        <p class="roster-name">
-          <bdi>{name}</bdi>
-          {own && <small>{` (${t("host.roster.you")})`}</small>}
-        </p>
-        <small>
-          {t(`role.${person.role}`)}
-          {orders && ` · ${t(statusKey(person))}`}
-          {!orders && person.muted_by && ` · ${t("room.muted")}`}
-        </small>
-        {orders && <Meter label={t("host.roster.level", { name })} dbfs={person.level_dbfs} />}
-      </div>
-      {orders && (
-        <div class="roster-buttons">
-          <IconButton
-            icon={person.muted_by ? "mic" : "micOff"}
-            label={t(person.muted_by ? "host.unmute" : "host.mute", { name })}
-            onClick={onMute}
-            testid="roster-mute"
-          />
-          {!own && (
-            <IconButton icon="close" label={t("host.remove", { name })} onClick={onRemove} testid="roster-remove" />
-          )}
-        </div>
-      )}
-    </li>
+    <span class={`pill ${full ? "pill-held" : ""}`} data-testid="seats" data-taken={taken} data-seats={seats}>
+      {t(full ? "host.seats.full" : "host.seats.taken", { taken, seats })}
+    </span>
   );
 }
 
-function statusKey(person: StagePerson) {
-  if (!person.connected) return "host.roster.away" as const;
-  if (person.muted_by) return "room.muted" as const;
-  return person.heard ? ("host.roster.heard" as const) : ("host.roster.unheard" as const);
+function MuteAll({ api, room }: { api: StaffApi; room: string }) {
+  const { t } = useI18n();
+  const { act, busy, problem } = useAction();
+  const [muted, setMuted] = useState<string[] | null>(null);
+  return (
+    <div class="row mute-all">
+      <Button
+        icon="micOff"
+        disabled={busy}
+        onClick={() => act(async () => setMuted((await api.muteAll(room)).map((each) => each.name)))}
+        testid="mute-all"
+      >
+        {t("host.mute-all")}
+      </Button>
+      <p class="hint" role="status" data-testid="mute-all-status">
+        {muted === null
+          ? t("host.mute-all.hint")
+          : muted.length > 0
+            ? t("host.mute-all.done", { names: muted.join(t("crowd.comma")) })
+            : t("host.mute-all.nobody")}
+      </p>
+      {problem && (
+        <p class="notice" role="alert">
+          {problem}
+        </p>
+      )}
+    </div>
+  );
 }

@@ -7,7 +7,9 @@ import { openSession, Problem } from "./api";
 
 export type SessionState =
   | { status: "opening" }
-  | { status: "none" | "invalid" | "in-use" | "replaced" | "away" | "forbidden" }
+  | { status: "none" | "invalid" | "replaced" | "away" | "forbidden" }
+  /** `mayTakeOver`: the device that holds the link is gone, and this one may have it without a host. */
+  | { status: "in-use"; mayTakeOver: boolean }
   | { status: "open"; session: Session };
 
 const ASK_AGAIN_MS = 4_000;
@@ -43,14 +45,15 @@ export class SessionKeeper {
     private readonly token: string | null,
   ) {}
 
-  async open(): Promise<void> {
+  /** `takeOver`: from a device of one's own that is gone. */
+  async open(takeOver = false): Promise<void> {
     clearTimeout(this.timer);
     if (!this.token) {
       this.store.set({ status: "none" });
       return;
     }
     try {
-      const session = await openSession(this.token, deviceSecret());
+      const session = await openSession(this.token, deviceSecret(), takeOver);
       this.backoff.reset();
       const foreign = session.room !== null && session.room !== this.room;
       this.store.set(foreign ? { status: "forbidden" } : { status: "open", session });
@@ -65,7 +68,7 @@ export class SessionKeeper {
 
   private refused(error: unknown): void {
     if (error instanceof Problem && error.status === 409) {
-      this.store.set({ status: "in-use" });
+      this.store.set({ status: "in-use", mayTakeOver: error.body["may_take_over"] === true });
       this.timer = setTimeout(() => void this.open(), ASK_AGAIN_MS);
     } else if (error instanceof Problem && !error.passing) {
       this.store.set({ status: "invalid" });

@@ -1,6 +1,6 @@
 /** Joining, muting oneself, leaving. */
 import { useState } from "preact/hooks";
-import { isOpen, type StaffRoom, type StagePerson } from "../api/types";
+import { isOpen, type Role, type StaffRoom, type StagePerson } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import type { TextKey } from "../i18n/i18n";
 import { useStore } from "../lib/store";
@@ -9,11 +9,13 @@ import { Button } from "../ui/parts";
 import type { StaffApi } from "./api";
 import type { Microphone } from "./microphone";
 import type { Presence, PresenceState } from "./presence";
+import { SoundHint } from "./sound_meter";
 import { useAction } from "./use_action";
 
 interface Props {
   api: StaffApi;
   room: StaffRoom;
+  role: Role;
   me: StagePerson | null;
   presence: Presence;
   microphone: Microphone;
@@ -27,7 +29,7 @@ const TOLD: Record<PresenceState["status"], TextKey | null> = {
   reconnecting: "speaker.reconnecting",
 };
 
-export function SpeakerCard({ api, room, me, presence, microphone }: Props) {
+export function SpeakerCard({ api, room, role, me, presence, microphone }: Props) {
   const { t } = useI18n();
   const state = useStore(presence.store);
   const mic = useStore(microphone.store);
@@ -36,7 +38,6 @@ export function SpeakerCard({ api, room, me, presence, microphone }: Props) {
   const told = TOLD[state.status];
   return (
     <section class="card speaker" data-testid="speaker" data-status={state.status} data-returns={state.returns}>
-      <NameField api={api} room={room.room} />
       {over && <p role="status">{t("speaker.over")}</p>}
       {!over && state.status === "away" && (
         <Button kind="primary" icon="mic" disabled={hopeless} onClick={() => presence.join()} testid="join">
@@ -45,7 +46,7 @@ export function SpeakerCard({ api, room, me, presence, microphone }: Props) {
       )}
       {!over && state.status !== "away" && (
         <div class="row">
-          <MuteButton api={api} room={room} me={me} microphone={microphone} />
+          <MuteButton api={api} room={room} role={role} me={me} microphone={microphone} />
           <Button icon="leave" onClick={() => presence.leave()} testid="leave">
             {t("speaker.leave")}
           </Button>
@@ -59,11 +60,13 @@ export function SpeakerCard({ api, room, me, presence, microphone }: Props) {
           {t(`speaker.${state.trouble}`, { detail: state.detail })}
         </p>
       )}
+      {state.status === "on-stage" && <SoundHint me={me} />}
+      {!over && <NameField api={api} room={room.room} />}
     </section>
   );
 }
 
-function MuteButton({ api, room, me, microphone }: Omit<Props, "presence">) {
+function MuteButton({ api, room, role, me, microphone }: Omit<Props, "presence">) {
   const { t } = useI18n();
   const { act, problem } = useAction();
   const muted = me?.muted_by ?? null;
@@ -77,7 +80,7 @@ function MuteButton({ api, room, me, microphone }: Omit<Props, "presence">) {
       <Button
         kind={muted ? "primary" : "plain"}
         icon={muted ? "mic" : "micOff"}
-        disabled={!me || !isOpen(room.state) || (muted === "host" && api.session.role === "speaker")}
+        disabled={!me || !isOpen(room.state) || (muted === "host" && role === "speaker")}
         onClick={toggle}
         testid="self-mute"
       >

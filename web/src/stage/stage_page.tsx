@@ -15,15 +15,19 @@ import { LinksCard } from "./links_card";
 import { Microphone } from "./microphone";
 import { MicCard } from "./mic_card";
 import { Presence } from "./presence";
+import { RoleNotice } from "./role_notice";
 import { RoomWatch } from "./room_watch";
 import { RosterCard } from "./roster_card";
 import type { SessionKeeper } from "./session";
 import { ShowCard } from "./show_card";
 import { SpeakerCard } from "./speaker_card";
+import { personOf } from "./stage_rules";
+import { StageSettingsCard } from "./stage_settings";
 
 const RUNS_SHOW: readonly Role[] = ["operator", "host", "cohost"];
 const SETS_DELIVERY: readonly Role[] = ["operator", "host"];
 const KEEPS_ORDER: readonly Role[] = [...RUNS_SHOW, "moderator"];
+const SPEAKS: readonly Role[] = ["host", "cohost", "speaker"];
 
 interface Props {
   api: StaffApi;
@@ -43,7 +47,7 @@ function useStage({ api, room, keeper }: Props) {
       if (replaced) keeper.replaced();
       else void keeper.open();
     };
-    const watch = new RoomWatch(api, room, RUNS_SHOW.includes(api.session.role), {
+    const watch = new RoomWatch(api, room, {
       replaced: () => gone(true),
       refused: () => gone(false),
     });
@@ -61,22 +65,25 @@ export function StagePage(props: Props) {
     void watch.run();
     return () => watch.stop();
   }, [watch]);
-  const { role, person } = api.session;
-  const me = stage?.people.find((each) => each.person === person) ?? null;
+  const { person } = api.session;
+  const me = personOf(stage, person);
+  const role = me?.role ?? api.session.role;
+  const runs = RUNS_SHOW.includes(role);
   const air = airOf(here.status === "on-stage", stage?.on_air ?? false, me?.muted_by ?? null);
   useEffect(() => {
     if (room) presence.roomIs(room.state);
     if (stage) presence.epochIs(stage.epoch);
     microphone.setLive(!me?.muted_by);
   });
+  useEffect(() => watch.seesLinks(runs), [watch, runs]);
   useAirEverywhere(air, room?.title ?? "");
   if (!room) {
     return <Page home={false}>{connected ? <p role="status">{t("app.loading")}</p> : <Waiting />}</Page>;
   }
-  const runs = RUNS_SHOW.includes(role);
   const orders = KEEPS_ORDER.includes(role);
-  const delivers = SETS_DELIVERY.includes(role) && room.state !== "ended" && room.state !== "published";
-  const speaks = role !== "operator";
+  const over = room.state === "ended" || room.state === "published";
+  const speaks = SPEAKS.includes(role);
+  const mic = speaks && <MicCard microphone={microphone} presence={presence} />;
   const listeners = audience?.listeners ?? 0;
   return (
     <Page home={false} wide={orders}>
@@ -99,20 +106,20 @@ export function StagePage(props: Props) {
           {t("speaker.offline")}
         </p>
       )}
+      <RoleNotice stage={stage} person={person} />
       {orders && stage && <Alarm stage={stage} />}
       <AirBanner air={air} state={room.state} mutedBy={me?.muted_by ?? null} onAir={stage?.on_air ?? false} />
-      <div class={orders ? "columns" : "column"}>
-        <div class="column">
-          {runs && <ShowCard api={api} room={room} stage={stage} watch={watch} />}
-          {speaks && <SpeakerCard api={api} room={room} me={me} presence={presence} microphone={microphone} />}
-          {speaks && <MicCard microphone={microphone} presence={presence} />}
-          {orders && audience && isOpen(room.state) && (
-            <AudienceCard audience={audience} byEdge={role === "operator"} />
+      {/* The order is a phone's: what one needs at once stands first. On a desk there are two columns. */}
+      <div class={orders ? "stage-desk" : "column"}>
+        <div class="column desk-first">
+          {speaks && (
+            <SpeakerCard api={api} room={room} role={role} me={me} presence={presence} microphone={microphone} />
           )}
-          {runs && <EditCard api={api} room={room} watch={watch} />}
+          {here.status !== "on-stage" && mic}
+          {runs && <ShowCard api={api} room={room} stage={stage} watch={watch} />}
         </div>
-        <div class="column">
-          <RosterCard api={api} room={room.room} stage={stage} orders={orders} />
+        <div class="column desk-side">
+          <RosterCard api={api} room={room} stage={stage} role={role} orders={orders} />
           {orders ? (
             <AnnounceCard api={api} room={room} watch={watch} />
           ) : (
@@ -122,7 +129,15 @@ export function StagePage(props: Props) {
               </p>
             )
           )}
-          {delivers && (
+          {runs && <LinksCard api={api} room={room} links={links} watch={watch} />}
+        </div>
+        <div class="column desk-rest">
+          {here.status === "on-stage" && mic}
+          {orders && audience && isOpen(room.state) && (
+            <AudienceCard audience={audience} byEdge={role === "operator"} />
+          )}
+          {runs && !over && <StageSettingsCard api={api} room={room} stage={stage} watch={watch} />}
+          {SETS_DELIVERY.includes(role) && !over && (
             <DeliveryCard
               api={api}
               room={room}
@@ -130,7 +145,7 @@ export function StagePage(props: Props) {
               watch={watch}
             />
           )}
-          {runs && <LinksCard api={api} room={room} links={links} watch={watch} />}
+          {runs && <EditCard api={api} room={room} watch={watch} />}
         </div>
       </div>
     </Page>

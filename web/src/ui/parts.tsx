@@ -20,7 +20,7 @@ interface ButtonProps {
   children: ComponentChildren;
   onClick?: () => void;
   icon?: IconName;
-  kind?: "primary" | "danger" | "plain" | "quiet";
+  kind?: "primary" | "danger" | "plain" | "quiet" | "muted";
   type?: "button" | "submit";
   disabled?: boolean;
   testid?: string;
@@ -157,6 +157,33 @@ export function Page({ children, home, wide }: { children: ComponentChildren; ho
         {children}
       </main>
     </div>
+  );
+}
+
+interface SwitchProps {
+  label: string;
+  hint?: string;
+  checked: boolean;
+  onChange: (on: boolean) => void;
+  testid?: string;
+}
+
+/** On or off, with what it does. */
+export function Switch({ label, hint, checked, onChange, testid }: SwitchProps) {
+  return (
+    <label class="switch">
+      <input
+        type="checkbox"
+        role="switch"
+        checked={checked}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+        data-testid={testid}
+      />
+      <span>
+        {label}
+        {hint && <small>{hint}</small>}
+      </span>
+    </label>
   );
 }
 
