@@ -13,10 +13,14 @@ from stentor.edge.load import accept_queue
 from stentor.edge.metrics import EXHAUSTED
 from stentor.edge.reactor import Line, Reactor
 from stentor.edge.tls_line import TlsLine
+from stentor.telemetry import RateLimitedLog, logger
 
 _ACCEPTS_A_PASS = 64
 _ACCEPTS_A_NOTE = 4
 _LOOK_AGAIN_S = 0.01
+_SAY_AGAIN_S = 60.0
+
+log = logger("edge")
 
 
 class Acceptor:
@@ -38,6 +42,7 @@ class Acceptor:
         self._tls = tls
         self._accepting = self._stopped = False
         self._others_turn = asyncio.Event()
+        self._exhausted = RateLimitedLog(log, "edge_full", reactor.clock, period_s=_SAY_AGAIN_S)
         self.resume()
 
     def resume(self) -> None:
@@ -95,20 +100,27 @@ class Acceptor:
         for count in range(1, _ACCEPTS_A_PASS + 1):
             if count % _ACCEPTS_A_NOTE == 0 and not self._our_turn():
                 return
+            if self._reactor.full:
+                self._leave_waiting("all descriptors are in use; raise `ulimit -n` (LimitNOFILE), or start more edges")
+                return
             try:
                 sock, peer = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    # Nothing to give: those in the queue wait for another edge, or until somebody has left.
-                    EXHAUSTED.inc()
-                    self.pause()
+                    self._leave_waiting(error)
                 return
             sock.settimeout(0)
             line = self._line(sock)
             if line is not None:
                 self._welcome(line, str(peer[0]) if isinstance(peer, tuple) else "")
+
+    def _leave_waiting(self, why: object) -> None:
+        """Accept nobody for a moment: those in the queue wait for another edge, or until somebody has left."""
+        EXHAUSTED.inc()
+        self._exhausted.note(why, connections=self._reactor.open_lines)
+        self.pause()
 
     def _line(self, sock: socket.socket) -> Line | None:
         if self._tls is None:

@@ -8,6 +8,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_HOPS = 16
+MAX_CHARS = 1_024
+"""What of the header's end is looked at, more than so many hops need: the answers are kept."""
 
 
 def networks(words: Sequence[str]) -> tuple[Network, ...]:

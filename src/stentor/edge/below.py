@@ -4,14 +4,22 @@ from typing import Protocol
 
 from stentor.clock import MonotonicNs
 from stentor.edge.connection import Connection
-from stentor.edge.websocket import CloseCode, FrameError, FrameReader, Opcode, close_frame, frame
+from stentor.edge.websocket import (
+    MAX_MESSAGE_BYTES,
+    CloseCode,
+    FrameError,
+    FrameReader,
+    Opcode,
+    close_frame,
+    frame,
+)
 from stentor.errors import MediaError
 from stentor.media.rendition import RenditionName
 
 BACKLOG_BYTES = 2_097_152
 MAX_BURST_BYTES = 16_777_216
 MAX_PUBLIC_BURST_BYTES = 2_097_152
-_MAX_MESSAGES = 512
+_MAX_FRAMES = 512
 _MAX_REPORT_BYTES = 1_048_576
 
 
@@ -33,9 +41,10 @@ class Below:
         self.edge = edge
         self.after: dict[tuple[str, RenditionName], int] = {}
         self.heard_at = now
+        self.asking = 0
         self._connection = connection
         self._above = above
-        self._reader = FrameReader(_MAX_REPORT_BYTES) if edge is not None else FrameReader()
+        self._reader = FrameReader(MAX_MESSAGE_BYTES if edge is None else _MAX_REPORT_BYTES, _MAX_FRAMES)
         self._burst_bytes = 0
 
     @property
@@ -69,16 +78,13 @@ class Below:
     def received(self, data: bytes) -> None:
         """Take bytes from the relay."""
         try:
-            messages = self._reader.feed(data)
-            if len(messages) > _MAX_MESSAGES:
-                raise MediaError("A relay says too much at once.")
-            for opcode, payload in messages:
+            for opcode, payload in self._reader.feed(data):
                 if opcode is Opcode.CLOSE:
                     self._connection.send(frame(Opcode.CLOSE, payload[:2]))
                     self._connection.close()
                     return
                 if opcode is Opcode.PING:
-                    self._connection.send(frame(Opcode.PONG, payload))
+                    self.send(frame(Opcode.PONG, payload))
                 elif opcode is Opcode.BINARY:
                     self._above.taken(self, payload)
         except FrameError as error:

@@ -75,6 +75,7 @@ class Connection:
 
     __slots__ = (
         "_body",
+        "_body_bytes",
         "_can_write",
         "_head",
         "_host",
@@ -102,6 +103,7 @@ class Connection:
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._head = _NO_HEAD
         self._body: list[bytes] = []
+        self._body_bytes = 0
         self._in_head = True
         self._raw_bytes = 0
         self._pending: list[Request] = []
@@ -192,7 +194,7 @@ class Connection:
     def on_message_begin(self) -> None:
         """Begin a request; whoever was idle now has the time for a head."""
         self._in_head, self._raw_bytes = True, 0
-        self._head, self._body = RequestHead(self._host.limits), []
+        self._head, self._body, self._body_bytes = RequestHead(self._host.limits), [], 0
         if not self.busy:
             self.set_deadline(self._host.limits.head_s, self._head_late)
 
@@ -218,7 +220,8 @@ class Connection:
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self._body.append(body)
-        if sum(map(len, self._body)) > self._host.limits.body_bytes:
+        self._body_bytes += len(body)
+        if self._body_bytes > self._host.limits.body_bytes:
             raise TooLarge(f"A body may have {self._host.limits.body_bytes} bytes at most.")
 
     def on_message_complete(self) -> None:

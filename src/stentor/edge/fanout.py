@@ -19,7 +19,7 @@ from typing import Protocol
 
 from stentor.edge.cadence import MAX_BLOCK_STEPS, Cadence
 from stentor.edge.connection import Connection
-from stentor.edge.metrics import CUT, CUTS, Leave
+from stentor.edge.metrics import Leave
 from stentor.edge.reactor import Line
 from stentor.edge.tally import Tally
 from stentor.media.grid import Step
@@ -185,8 +185,6 @@ class Fanout:
         bucket.take(listener)
         self._count -= 1
         self._tally.left(self._transport, reason)
-        if reason in CUTS:
-            CUT.labels(self._transport).inc()
 
     def cut(self, listener: Listener, reason: Leave) -> None:
         """End a listener at once."""

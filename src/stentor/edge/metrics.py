@@ -17,7 +17,6 @@ class Leave(StrEnum):
     LEFT = "left"
     TOO_SLOW = "too-slow"
     NO_PONG = "no-pong"
-    NEVER_READ = "never-read"
     PROTOCOL = "protocol"
     OVER_LIMIT = "over-limit"
     SERVER_STOPS = "server-stops"
@@ -25,7 +24,7 @@ class Leave(StrEnum):
     ROOM_GONE = "room-gone"
 
 
-CUTS = frozenset({Leave.TOO_SLOW, Leave.NO_PONG, Leave.NEVER_READ, Leave.PROTOCOL, Leave.OVER_LIMIT})
+CUTS = frozenset({Leave.TOO_SLOW, Leave.NO_PONG, Leave.PROTOCOL, Leave.OVER_LIMIT})
 """The leaves that the edge decided on because of the listener."""
 
 
@@ -46,7 +45,6 @@ LISTENERS = Gauge("stentor_edge_listeners_count", "Listeners now.", ["transport"
 CONNECTIONS = Gauge("stentor_edge_connections_count", "Open connections now.")
 REQUESTS = Counter("stentor_edge_requests", "Requests answered or taken on.", ["method"])
 FAILURES = Counter("stentor_edge_failures", "Requests that ended in an error nobody expected.")
-CUT = Counter("stentor_edge_cut_listeners", "Listeners cut because they did not read.", ["transport"])
 CHUNKS = Counter("stentor_edge_chunks", "Chunks given out to listeners.", ["rendition"])
 DROPPED = Counter("stentor_edge_dropped_chunks", "Chunks not given out: stale epoch, repeated or garbled.", ["why"])
 FILLED = Counter("stentor_edge_filled_chunks", "Chunks found again after a gap.", ["source"])

@@ -31,7 +31,6 @@ _VERSION, _INIT, _MEDIA = 1, 1, 2
 RING_STEPS = 128
 START_STEPS = 4
 """What a listener is given at once beyond the present block: enough to play until the next one comes."""
-_MAX_CONTROL = 32
 _PING = frame(Opcode.PING, b"")
 
 
@@ -236,20 +235,18 @@ class _Client(Listener):
         try:
             messages = self._reader.feed(data)
         except FrameError as error:
-            self._part(error.code, error.detail, Leave.PROTOCOL)
+            too_much = error.code in (CloseCode.POLICY, CloseCode.TOO_BIG)
+            self._part(error.code, error.detail, Leave.OVER_LIMIT if too_much else Leave.PROTOCOL)
             return
         if not self._reader.pending:
             self._reader = None
-        if len(messages) > _MAX_CONTROL:
-            self.fanout.cut(self, Leave.OVER_LIMIT)
-            return
         for opcode, payload in messages:
             if opcode is Opcode.CLOSE:
                 self._part(int.from_bytes(payload[:2]) if len(payload) >= 2 else CloseCode.NORMAL, "", Leave.LEFT)
                 return
             if opcode is Opcode.PONG:
                 self.answered = self.fanout.number
-            elif opcode is Opcode.PING:
+            elif opcode is Opcode.PING and not self.line.owed:  # Who does not read gets no answers piled up.
                 self.send(frame(Opcode.PONG, payload))
 
     def _part(self, code: CloseCode | int, reason: str, why: Leave) -> None:

@@ -5,6 +5,7 @@ bytes that others share; no asyncio transport, task, queue or timer stands behin
 objects, and writing a block to 8,000 of them is a loop over descriptors (edge/fanout).
 """
 
+import resource
 import select
 import socket
 from asyncio import AbstractEventLoop
@@ -20,6 +21,8 @@ _EVENTS_A_PASS = 64
 RECEIVE_BYTES = 16_384
 _PIECES_A_WRITE = 64
 _DOWNLOAD_BYTES = 524_288
+_OWN_DESCRIPTORS = 128
+"""Kept for what the edge itself opens: a bus that has to be reached anew, the recordings, those who ask how it is."""
 _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 """struct linger {on, 0 s}: closing drops what the kernel still holds for a client that does not read."""
 
@@ -63,17 +66,23 @@ class Reactor:
 
     def __init__(self, loop: AbstractEventLoop, clock: Clock, stall_s: float) -> None:
         self._loop = loop
-        self._clock = clock
+        self.clock = clock
         self._stall_ns = int(stall_s * NS_PER_S)
         self._epoll = select.epoll()
         self._lines: list[Ready | None] = []
         self.behind: dict[Line, MonotonicNs] = {}
         self.open_lines = 0
+        self.most_lines = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OWN_DESCRIPTORS)
         loop.add_reader(self._epoll.fileno(), self._poll)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether there are no descriptors for more lines."""
+        return self.open_lines >= self.most_lines
 
     def now(self) -> MonotonicNs:
         """Return monotonic time."""
-        return self._clock.monotonic_ns()
+        return self.clock.monotonic_ns()
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -108,11 +117,11 @@ class Reactor:
     def fall_behind(self, line: "Line") -> None:
         """Note that a client owes us reading, unless that is noted already."""
         if line not in self.behind:
-            self.behind[line] = self._clock.monotonic_ns()
+            self.behind[line] = self.clock.monotonic_ns()
 
     def look_at_stalled(self) -> None:
         """Have owners decide about the clients who have not read for too long; call once a second."""
-        late = self._clock.monotonic_ns() - self._stall_ns
+        late = self.clock.monotonic_ns() - self._stall_ns
         for line in [line for line, since in self.behind.items() if since <= late]:
             if line in self.behind:
                 line.owner.stalled()

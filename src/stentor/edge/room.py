@@ -28,7 +28,7 @@ _ENDING_NS = 5 * NS_PER_S
 _KEEP_ENDED_NS = 600 * NS_PER_S
 _STAGE_NS = 5 * NS_PER_S
 """An origin says at least once a second who is heard; after this silence nobody is."""
-_FRESH_NS = NS_PER_S // 2
+FRESH_NS = NS_PER_S // 2
 
 Spawn = Callable[[Coroutine[object, object, None]], None]
 
@@ -162,7 +162,7 @@ class Room:
     def state_bytes(self) -> bytes:
         """Return state.json, at most half a second old."""
         now = self._around.clock.monotonic_ns()
-        if not self._rendered or now - self._rendered_at > _FRESH_NS:
+        if not self._rendered or now - self._rendered_at > FRESH_NS:
             over = self.document.state in (RoomState.ENDED, RoomState.PUBLISHED)
             self.replay_wanted = over and not self._replay_is_whole()
             self._rendered = self._with_time(self._render_fields())

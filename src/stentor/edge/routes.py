@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 
 from stentor.bus.upstream_wire import PATH
-from stentor.clock import Clock, iso_utc
+from stentor.clock import Clock, MonotonicNs, iso_utc
 from stentor.edge.beacons import BeaconRate, read_beacon
 from stentor.edge.connection import Connection
 from stentor.edge.http import (
@@ -21,7 +21,7 @@ from stentor.edge.http import (
 from stentor.edge.playback import Playback, multivariant_response
 from stentor.edge.push import turn_away
 from stentor.edge.replay_port import ReplayDesk
-from stentor.edge.room import Room, Spawn
+from stentor.edge.room import FRESH_NS, Room, Spawn
 from stentor.edge.rooms import Rooms
 from stentor.edge.state_json import summary_json
 from stentor.edge.static import StaticFiles
@@ -79,8 +79,13 @@ class Routes:
         return found
 
     def _room_list(self) -> Response:
-        rooms = [summary_json(room.document, room.listeners()) for room in self._rooms.all()]
-        return json_response({"rooms": rooms, "server_time": iso_utc(self._clock.wall_ns())}, cache=ONE_SECOND)
+        """Return the rooms, at most half a second old: a crowd asks, and there may be hundreds."""
+        now = self._clock.monotonic_ns()
+        if self._listed is None or now - self._listed[0] > FRESH_NS:
+            rooms = [summary_json(room.document, room.listeners()) for room in self._rooms.all()]
+            said = {"rooms": rooms, "server_time": iso_utc(self._clock.wall_ns())}
+            self._listed = (now, json_response(said, cache=ONE_SECOND))
+        return self._listed[1]
 
     def _in_room(self, connection: Connection, request: Request) -> Response | None:
         name, _, rest = request.path.removeprefix("/r/").partition("/")

@@ -12,7 +12,7 @@ from ssl import SSLContext
 from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.acceptor import Acceptor
-from stentor.edge.addresses import Network, client_address
+from stentor.edge.addresses import MAX_CHARS, Network, client_address
 from stentor.edge.balance import Balance, retry_spread_s
 from stentor.edge.cadence import MAX_BLOCK_STEPS
 from stentor.edge.connection import Connection
@@ -226,7 +226,7 @@ class Edge:
         """Answer a request."""
         _REQUESTS.get(request.method, _OTHER).inc()
         if self._settings.trusted_proxies:
-            forwarded = request.headers.get("x-forwarded-for", "")
+            forwarded = request.headers.get("x-forwarded-for", "")[-MAX_CHARS:]
             request.address = client_address(request.address, forwarded, self._settings.trusted_proxies)
         return self._routes.handle(connection, request)
 

@@ -29,20 +29,29 @@ class TlsLine(Line):
         try:
             self.sock.do_handshake()
         except ssl.SSLWantReadError:
+            self._await_room(wanted=False)
             return
         except ssl.SSLWantWriteError:
-            self._reactor.change(self.fd, READ | WRITE)
+            self._await_room(wanted=True)
             return
         except (OSError, ValueError):
             self._drop()
             return
         self._shaking = False
-        self._reactor.change(self.fd, READ)
+        self._await_room(wanted=False)
         self._read()
 
+    def _await_room(self, *, wanted: bool) -> None:
+        if self._writing is not wanted:
+            self._writing = wanted
+            self._reactor.change(self.fd, READ | WRITE if wanted else READ)
+
     def _read(self) -> None:
-        # A record may hold more than one read takes, and epoll knows nothing of what OpenSSL has decrypted already.
-        while not self.closed:
+        assert isinstance(self.sock, ssl.SSLSocket)  # noqa: S101 - for the type checker
+        # Of one record what a read left over: epoll knows nothing of what OpenSSL has decrypted already. The next
+        # record is another event's, or one client that never stops would keep all others waiting.
+        more = True
+        while more:
             try:
                 data = self.sock.recv(RECEIVE_BYTES)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
@@ -54,6 +63,7 @@ class TlsLine(Line):
                 return
             if not self.closing:
                 self.owner.received(data)
+            more = not self.closed and self.sock.pending() > 0
 
     def _write(self, pieces: "tuple[bytes, ...] | list[bytes | memoryview]") -> int:
         # What OpenSSL could not write must be offered again from the same place: joined, it stays one piece.

@@ -14,6 +14,8 @@ from stentor.errors import BadRequest, StentorError
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_MESSAGE_BYTES = 4_096
+MAX_FRAMES = 32
+"""What a listener may say at once, empty fragments too: it has nothing to say but an answer to a ping a minute."""
 
 
 class Opcode(IntEnum):
@@ -34,13 +36,14 @@ class CloseCode(IntEnum):
     GOING_AWAY = 1001
     PROTOCOL_ERROR = 1002
     BAD_TEXT = 1007
+    POLICY = 1008
     TOO_BIG = 1009
     NO_SUCH_ROOM = 4404
     NOT_OPEN = 4409
 
 
 class FrameError(StentorError):
-    """The peer broke RFC 6455; close with ``code``."""
+    """The peer broke RFC 6455, or says too much; close with ``code``."""
 
     status = 400
     slug = "websocket"
@@ -101,13 +104,14 @@ class FrameReader:
     """Turns the bytes of a client into messages.
 
     ``feed`` returns whole messages as (opcode, payload): TEXT, BINARY, CLOSE, PING or PONG. Raises FrameError, also
-    for a message of more than ``most_bytes``.
+    for a message of more than ``most_bytes`` and for more than ``most_frames`` at once.
     """
 
-    __slots__ = ("_at", "_buffer", "_kind", "_message", "_most_bytes")
+    __slots__ = ("_at", "_buffer", "_kind", "_message", "_most_bytes", "_most_frames")
 
-    def __init__(self, most_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, most_bytes: int = MAX_MESSAGE_BYTES, most_frames: int = MAX_FRAMES) -> None:
         self._most_bytes = most_bytes
+        self._most_frames = most_frames
         self._buffer = b""
         self._at = 0
         self._kind: Opcode | None = None
@@ -123,7 +127,11 @@ class FrameReader:
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
         messages = []
+        frames = 0
         while (taken := self._take_frame()) is not None:
+            frames += 1
+            if frames > self._most_frames:
+                raise FrameError(CloseCode.POLICY, f"More than {self._most_frames} frames came at once.")
             opcode, final, payload = taken
             message = self._gather(opcode, payload, final=final)
             if message is not None:

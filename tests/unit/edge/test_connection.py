@@ -218,6 +218,18 @@ def test_rubbish_never_raises(data: bytes, cut: int) -> None:
         assert all(status in (200, 400, 413, 431) for status in statuses(wire.written))
 
 
+@pytest.mark.timeout(10)
+def test_a_body_in_pieces_of_a_byte_costs_no_more_than_its_size() -> None:
+    """Adding up all pieces at each one took a minute, in which nobody heard anything."""
+    connection, wire, desk = connect()
+    body = bytes(desk.limits.body_bytes)
+    data = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n\0\r\n" * len(body)
+    connection.received(data + b"0\r\n\r\n")
+    assert desk.asked[0].body == body
+    connection.received(data + b"1\r\n\0\r\n")
+    assert statuses(wire.written) == [200, 413]
+
+
 def test_errors_become_problem_documents() -> None:
     connection, wire, _ = connect()
     connection.received(b"GET /conflict HTTP/1.1\r\n\r\nGET /bad HTTP/1.1\r\n\r\n")

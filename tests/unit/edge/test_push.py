@@ -1,8 +1,20 @@
-"""What a joiner is told: also of blocks that others have been told of already."""
+"""What a joiner is told: also of blocks that others have been told of already. And what a listener may say."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from websockets.frames import Frame
+from websockets.frames import Opcode as TheirOpcode
 
 from stentor.edge.cadence import Cadence, Change
+from stentor.edge.connection import Connection
+from stentor.edge.http import Request
 from stentor.edge.push import Push
+from stentor.edge.reactor import Line, Reactor
 from stentor.edge.tally import Tally
+from stentor.edge.websocket import MAX_FRAMES
 from stentor.media.grid import Step
 from stentor.media.rendition import RENDITIONS, RenditionName
 
