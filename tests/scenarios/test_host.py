@@ -14,8 +14,9 @@ import pytest
 
 from stentor.bus.memory import MemoryBus
 from stentor.bus.port import Bus, live_stage_subject
-from stentor.clock import SystemClock
+from stentor.clock import MonotonicNs, SystemClock
 from stentor.origin.host import Host
+from stentor.origin.lease import Leases
 from stentor.room.documents import RoomDocument
 from stentor.room.states import RoomState
 from stentor.supervisor.spawn import spawn
@@ -271,6 +272,26 @@ async def test_a_process_that_hangs_is_replaced_and_a_living_one_is_not(bus, tmp
             await asyncio.sleep(2)
             assert machine.host.running == {"demo": pid}
         await until(lambda: len(machine.done("assigned")) == 2, "the hanging process is not replaced")
+
+
+async def test_a_host_that_was_kept_from_running_kills_nobody(bus, tmp_path, monkeypatch) -> None:
+    """The heartbeats of that time wait in its socket; they come a moment after it looks."""
+    monkeypatch.setattr("stentor.origin.host._HUNG_S", 1.0)
+    monkeypatch.setattr("stentor.origin.lease.RENEW_S", 0.1)
+    await open_room(bus, "demo")
+    async with Machine(bus, tmp_path, "one").running() as machine, heartbeats(bus, "demo"):
+        pid = await machine.runs("demo")
+        looks = 0
+        silent_for_s = Leases.silent_for_s
+
+        def frozen(leases: Leases, room: str, since: MonotonicNs) -> float:
+            nonlocal looks
+            looks += 1
+            return 60.0 if looks == 2 else silent_for_s(leases, room, since)
+
+        monkeypatch.setattr(Leases, "silent_for_s", frozen)
+        await until(lambda: looks > 4, "it does not look after its rooms")
+        assert machine.host.running == {"demo": pid}
 
 
 async def test_a_process_that_outlives_its_room_is_stopped(bus, tmp_path, monkeypatch) -> None:

@@ -23,8 +23,9 @@ from stentor.room.states import OPEN_STATES
 from stentor.telemetry import logger
 
 GRACE_S = 4.0
-# A process whose loop stands still is killed; its heartbeat comes once a second.
-_HUNG_S = 10.0
+# A process whose loop stands still is killed; its heartbeat comes once a second. At two looks in a row (lease.RENEW_S):
+# when this host itself was kept from running, what it has not read yet is no silence.
+_HUNG_S = 6.0
 # A process that has not ended so long after its room did is asked to.
 _OVERDUE_S = 30.0
 _PORT_RETRY_S = 1.0
@@ -91,6 +92,7 @@ class Host:
         self._ports = UdpPorts(udp_ports)
         self._open: dict[str, bool] = {}
         self._closed_since: dict[str, MonotonicNs] = {}
+        self._silent: set[int] = set()
         self._tending: set[str] = set()
         self._running: dict[str, RoomProcess] = {}
         self._leases_known = asyncio.Event()
@@ -219,7 +221,12 @@ class Host:
             return
         now = self._clock.monotonic_ns()
         old_enough = process.serving and process.age_s > _HUNG_S
-        if old_enough and self._leases.silent_for_s(room, process.began) > _HUNG_S:
+        if not old_enough or self._leases.silent_for_s(room, process.began) <= _HUNG_S:
+            self._silent.discard(process.pid)
+        elif process.pid not in self._silent:
+            self._silent.add(process.pid)
+        else:
+            self._silent.discard(process.pid)
             log.error("room_process_hangs", room=room, pid=process.pid)
             process.kill()
         if self._is_open(room):

@@ -12,12 +12,14 @@ from prometheus_client import Counter, Gauge
 from stentor.clock import NS_PER_S, Clock
 from stentor.errors import ConfigError
 from stentor.supervisor.backoff import Backoff
-from stentor.supervisor.private import ask_ready
+from stentor.supervisor.private import NO_ANSWER, ask_ready
 from stentor.supervisor.spawn import spawn
 from stentor.telemetry import logger
 
 CONFIG_EXIT = 2
 """What our own processes exit with when a setting is wrong: starting them again would not help."""
+_HUNG_LOOKS = 15
+"""Looks are 2 s apart while a process does not answer."""
 
 log = logger("supervisor")
 _restarts = Counter("stentor_supervisor_restarts_total", "Crashed processes started again", ["child"])
@@ -31,8 +33,8 @@ class Spec:
     ``environment`` is asked anew at each start. ``socket``: its private endpoint. ``ready`` is asked instead of the
     socket where there is none, with the process id. ``on_line`` takes what it says on stderr, line by line.
     ``awaited``: what comes after it is started only once it is ready. ``stuck`` is asked now and then: true when
-    only another start would help. ``keep``: descriptors that it inherits. ``nice``: how far it stands back when the
-    machine is busy.
+    only another start would help. ``ends_hung``: it is killed when it has not answered for half a minute. ``keep``:
+    descriptors that it inherits. ``nice``: how far it stands back when the machine is busy.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Spec:
     on_line: Callable[[str], None] | None = None
     awaited: bool = False
     stuck: Callable[[], bool] | None = None
+    ends_hung: bool = False
     keep: tuple[int, ...] = ()
     nice: int = 0
 
@@ -60,6 +63,8 @@ class Child:
         self._stopping = False
         self._renewing = False
         self._was_ready = False
+        self._answers = True
+        self._unanswered_looks = 0
         self._last_words = ""
         self._state = "it has not been started"
 
@@ -142,6 +147,7 @@ class Child:
             return [self._state]
         if self.spec.socket is not None:
             reasons = await ask_ready(self.spec.socket)
+            self._answers = reasons != NO_ANSWER
         elif self.spec.ready is not None:
             reasons = await self.spec.ready(pid)
         else:
@@ -150,8 +156,17 @@ class Child:
         return reasons
 
     def restart_if_stuck(self) -> None:
-        """Ask it to end when it says that only another start would help; ``run`` starts it again."""
-        if self.pid is not None and self.spec.stuck is not None and self.spec.stuck():
+        """End it when only another start would help: it says so, or it hangs. ``run`` starts it again.
+
+        Called at each look, after ``reasons``. What counts are looks, not time: in a machine that sleeps or has no
+        time for anybody it is not the process that hangs.
+        """
+        self._unanswered_looks = 0 if self._answers or self.pid is None else self._unanswered_looks + 1
+        if self.spec.ends_hung and self._unanswered_looks >= _HUNG_LOOKS:
+            log.warning("process_hung", child=self.spec.name)
+            self._unanswered_looks = 0
+            self._signal(signal.SIGKILL)
+        elif self.pid is not None and self.spec.stuck is not None and self.spec.stuck():
             log.warning("process_stuck", child=self.spec.name)
             self._signal(signal.SIGTERM)
 

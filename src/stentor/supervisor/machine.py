@@ -106,6 +106,7 @@ def machine(
             environment=_environment(settings, nats, verb, name, sockets),
             grace_s=grace_s,
             socket=sockets / f"{name}.sock",
+            ends_hung=verb != "origin",  # Its rooms go on without it, and would end with it.
             nice=nice,
         )
 

@@ -70,6 +70,8 @@ class Health:
         return NOT_FOUND
 
 
+NO_ANSWER = ["it does not answer"]
+
 NOT_FOUND = Page(404, "text/plain", b"There is /healthz, /readyz and /metrics.\n")
 
 
@@ -178,7 +180,7 @@ async def ask_ready(socket_path: Path, *, timeout_s: float = 1.0) -> list[str]:
         _, body = await ask(socket_path, "/readyz", timeout_s=timeout_s)
         return [str(reason) for reason in json.loads(body)["reasons"]]
     except TimeoutError:
-        return ["it does not answer"]
+        return NO_ANSWER
     except OSError:
         return ["it is starting"]
     except (ValueError, KeyError, TypeError):

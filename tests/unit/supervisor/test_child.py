@@ -13,6 +13,7 @@ from stentor.errors import ConfigError
 from stentor.supervisor import child as child_module
 from stentor.supervisor.backoff import DELAYS_S
 from stentor.supervisor.child import Child, Spec, describe_exit
+from stentor.supervisor.private import NO_ANSWER
 from stentor.supervisor.spawn import spawn
 
 
@@ -210,3 +211,40 @@ async def test_it_stands_back_and_inherits_what_it_is_given(tmp_path):
     assert int((tmp_path / "nice").read_text()) == min(19, os.nice(0) + 5)
     group = (tmp_path / "group").read_text()
     assert not group or group.endswith("nice 5\n"), "in a session of its own nice alone says nothing"
+
+
+@pytest.mark.parametrize("ends_hung", [True, False])
+async def test_one_that_hangs_is_killed_and_started_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ends_hung: bool
+) -> None:
+    answers: list[str] = []
+
+    async def ask_ready(_socket: Path) -> list[str]:
+        return answers
+
+    monkeypatch.setattr(child_module, "ask_ready", ask_ready)
+    watched = Child(shell("exec sleep 60", socket=tmp_path / "fake.sock", ends_hung=ends_hung), QuickClock())
+
+    async def look(times: int) -> None:
+        for _ in range(times):
+            await watched.reasons()
+            watched.restart_if_stuck()
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(watched.run())
+        await until(lambda: watched.pid is not None, "it starts")
+        answers = NO_ANSWER
+        await look(14)
+        answers = ["the bus does not answer"]
+        await look(1)
+        answers = NO_ANSWER
+        await look(14)
+        assert watched.restarts == 0, "slow to answer, or without a bus, is not hung"
+        await look(1)
+        if ends_hung:
+            await until(lambda: watched.restarts == 1 and watched.pid is not None, "it is killed and started again")
+        await look(5)
+        await asyncio.sleep(0.05)
+        assert watched.restarts == ends_hung
+        watched.kill()
+        await running
