@@ -55,6 +55,7 @@ class Routes:
         self._replay = replay
         self._spawn = spawn
         self._beacon_rate = BeaconRate()
+        self._listed: tuple[MonotonicNs, Response] | None = None
         self.date_line: Callable[[], bytes] = bytes
         self.draining = False
 
