@@ -14,6 +14,8 @@ MAX_SSRCS = 8
 PACKETS_PER_S = 200
 BYTES_PER_S = 64_000
 DATAGRAMS_PER_S = 1_000
+CHECKS_PER_S = 100
+STRANGERS_CHECKS_PER_S = 50
 SSRC_SILENCE_NS = NS_PER_S
 
 _DROPPED = Counter("stentor_origin_datagrams_dropped", "Datagrams of speakers turned away, by reason", ["reason"])
@@ -42,6 +44,22 @@ class RateCap:
             return False
         self._level -= amount
         return True
+
+
+class CheckCaps:
+    """The caps on STUN for one session, whose integrity costs us something to check.
+
+    Addresses that it knows have one of their own, so that who has seen its username fragment and sends from anywhere
+    cannot use up what the speaker needs to stay.
+    """
+
+    def __init__(self) -> None:
+        self._known = RateCap(CHECKS_PER_S)
+        self._strangers = RateCap(STRANGERS_CHECKS_PER_S)
+
+    def admits(self, now_ns: int, *, known: bool) -> bool:
+        """Decide on a STUN message; ``known``: from an address of which a check was verified, or that was offered."""
+        return (self._known if known else self._strangers).admits(1, now_ns)
 
 
 class Intake:

@@ -14,6 +14,7 @@ from aioice import Candidate, Connection, stun
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol
 
+from stentor.origin import udp_filter
 from stentor.origin.guard import MAX_HANDSHAKE_BACKLOG, drop
 from stentor.origin.mux import Address, Reachable, UdpMux
 
@@ -78,7 +79,8 @@ class MuxProtocol(StunProtocol):
         integrity_key: bytes | None = None,
         retransmissions: int | None = None,
     ) -> tuple[stun.Message, Address]:
-        """Run a transaction, known to the port while it lasts."""
+        """Run a transaction, known to the port while it lasts and to the kernel's filter by its tag."""
+        request.transaction_id = self._mux.tag.encode() + request.transaction_id[udp_filter.TAG_BYTES :]
         self._mux.expect(request.transaction_id, self)
         try:
             return await super().request(request, addr, integrity_key, retransmissions)
@@ -91,6 +93,8 @@ class MuxProtocol(StunProtocol):
             self._mux.validate(self.index, pair.remote_addr, self)
         elif pair.state is CandidatePair.State.FAILED:
             self._mux.invalidate(self.index, pair.remote_addr, self)
+        else:
+            self._mux.expect_from(self.index, pair.remote_addr, self)
 
 
 class IceConnection(Connection):
@@ -104,7 +108,7 @@ class IceConnection(Connection):
     def __init__(self, mux: UdpMux, on_protected: Callable[[bytes], None]) -> None:
         super().__init__(
             ice_controlling=False,
-            local_username="".join(secrets.choice(_LETTERS) for _ in range(8)),
+            local_username=mux.tag + "".join(secrets.choice(_LETTERS) for _ in range(8)),
             local_password="".join(secrets.choice(_LETTERS) for _ in range(32)),
         )
         self._mux = mux

@@ -2,22 +2,28 @@
 
 A STUN request finds its session by the username fragment in it, a STUN response by its transaction, and anything
 else by a source address that ICE has validated for that session (RFC 7983 tells them apart by the first byte).
-What finds no session is dropped and counted.
+What finds no session is dropped and counted, most of it by the kernel already (udp_filter).
 """
 
 import asyncio
 import contextlib
 import errno
 import ipaddress
+import secrets
 import socket
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from aioice.ice import get_host_addresses
+from prometheus_client import Gauge
 
+from stentor.clock import Clock, SystemClock
 from stentor.errors import ConfigError
-from stentor.origin.guard import MAX_DATAGRAM_BYTES, drop
+from stentor.origin import udp_filter
+from stentor.origin.guard import MAX_DATAGRAM_BYTES, CheckCaps, drop
+from stentor.telemetry import logger
 
 Address = tuple[str, int]
 
@@ -28,6 +34,12 @@ _STUN_HEADER_BYTES = 20
 _STUN_COOKIE = b"\x21\x12\xa4\x42"
 _STUN_USERNAME = 6
 _STUN_CLASS_BITS = 0x0110
+_LETTERS = string.ascii_letters + string.digits
+
+_FILTERED = Gauge(
+    "stentor_origin_datagrams_filtered", "Datagrams that the kernel kept from the media port since the room opened"
+)
+_log = logger("origin")
 
 
 class Member(Protocol):
@@ -62,14 +74,26 @@ class UdpMux:
         addresses: local addresses to receive on; empty for all that the machine has at this moment.
         port: the same on each address; 0 for any that is free.
         advertise: addresses (``host`` or ``host:port``) that a NAT in front maps to us.
+        clock: what rates are measured by.
+
+    Every username fragment of a session begins with ``tag``, and so does every transaction that a session starts: it
+    is what the kernel's filter knows them by.
 
     Raises ConfigError if an address is none, or if the port cannot be had.
     """
 
-    def __init__(self, addresses: Sequence[str], port: int = 0, *, advertise: Sequence[str] = ()) -> None:
+    def __init__(
+        self, addresses: Sequence[str], port: int = 0, *, advertise: Sequence[str] = (), clock: Clock | None = None
+    ) -> None:
+        self.tag = "".join(secrets.choice(_LETTERS) for _ in range(udp_filter.TAG_BYTES))
+        self._clock = clock or SystemClock()
         self._members: dict[tuple[int, bytes], Member] = {}
+        self._caps: dict[Member, CheckCaps] = {}
         self._transactions: dict[bytes, Member] = {}
+        self._known: dict[tuple[int, Address], Member] = {}
         self._routes: dict[tuple[int, Address], Member] = {}
+        self._filters = False
+        self._stale: set[int] = set()
         self.sockets = _bind(addresses, port)
         self.port = int(self.sockets[0].getsockname()[1])
         try:
@@ -81,11 +105,18 @@ class UdpMux:
     def open(self) -> None:
         """Begin to read; call it on the running event loop."""
         loop = asyncio.get_running_loop()
+        self._filters = True
+        self._stale = set(range(len(self.sockets)))
+        self._put_filters()
+        _FILTERED.set_function(self._filtered)
         for index, sock in enumerate(self.sockets):
             loop.add_reader(sock.fileno(), self._read, index, sock)
 
     def close(self) -> None:
         """Stop reading and give the port back. Sessions must have been closed before."""
+        if self._filters:
+            _FILTERED.set_function(lambda: 0)
+        self._filters = False
         for sock in self.sockets:
             if sock.fileno() >= 0:
                 with contextlib.suppress(RuntimeError):  # no loop runs any more, so nothing reads
@@ -108,6 +139,7 @@ class UdpMux:
         return {
             "members": len(self._members),
             "transactions": len(self._transactions),
+            "known": len(self._known),
             "routes": len(self._routes),
         }
 
@@ -123,12 +155,14 @@ class UdpMux:
     def add_member(self, index: int, ufrag: str, member: Member) -> None:
         """Give a session its place on a socket."""
         self._members[index, ufrag.encode()] = member
+        self._caps[member] = CheckCaps()
 
     def remove_member(self, index: int, ufrag: str, member: Member) -> None:
         """Forget a session on a socket, with all addresses and transactions of its."""
         self._members.pop((index, ufrag.encode()), None)
-        for key in [key for key, owner in self._routes.items() if owner is member]:
-            del self._routes[key]
+        self._caps.pop(member, None)
+        for key in [key for key, owner in self._known.items() if owner is member]:
+            self._forget(*key)
         for transaction in [key for key, owner in self._transactions.items() if owner is member]:
             del self._transactions[transaction]
 
@@ -140,14 +174,47 @@ class UdpMux:
         """Expect no response to this transaction any more."""
         self._transactions.pop(transaction, None)
 
+    def expect_from(self, index: int, source: Address, member: Member) -> None:
+        """Let the kernel pass what ``source`` sends: its pair is being checked, and the peer may be done first."""
+        if self._known.setdefault((index, source), member) is member:
+            self._filter_again(index)
+
     def validate(self, index: int, source: Address, member: Member) -> None:
         """Let datagrams from ``source`` reach ``member``: ICE has validated the pair."""
-        self._routes[index, source] = member
+        self._known[index, source] = self._routes[index, source] = member
+        self._filter_again(index)
 
     def invalidate(self, index: int, source: Address, member: Member) -> None:
         """Take the address away again."""
-        if self._routes.get((index, source)) is member:
-            del self._routes[index, source]
+        if self._known.get((index, source)) is member:
+            self._forget(index, source)
+
+    def _forget(self, index: int, source: Address) -> None:
+        del self._known[index, source]
+        self._routes.pop((index, source), None)
+        self._filter_again(index)
+
+    def _filter_again(self, index: int) -> None:
+        """Have the socket's filter follow, once for all that changes in this turn of the loop."""
+        if self._filters and not self._stale:
+            asyncio.get_running_loop().call_soon(self._put_filters)
+        self._stale.add(index)
+
+    def _put_filters(self) -> None:
+        stale, self._stale = self._stale, set()
+        if not self._filters:
+            return
+        try:
+            for index in stale:
+                sock, version = self.sockets[index], 6 if self.sockets[index].family == socket.AF_INET6 else 4
+                known = [source for at, source in self._known if at == index]
+                udp_filter.attach(sock, udp_filter.program(version, self.tag.encode(), known))
+        except OSError as error:
+            self._filters = False
+            _log.warning("no_udp_filter", reason=str(error), meaning="a flood may drown speakers")
+
+    def _filtered(self) -> float:
+        return sum(udp_filter.dropped(sock) for sock in self.sockets if sock.fileno() >= 0)
 
     def _read(self, index: int, sock: socket.socket) -> None:
         for _ in range(_BATCH):
@@ -170,8 +237,10 @@ class UdpMux:
             member = self._stun_member(index, data)
             if member is None:
                 drop("stun_unknown")
-            else:
+            elif self._admits_stun(index, source, member):
                 member.stun_received(data, source)
+            else:
+                drop("stun_flood")
         elif 19 < data[0] < 64 or 127 < data[0] < 192:
             member = self._routes.get((index, source))
             if member is None:
@@ -180,6 +249,11 @@ class UdpMux:
                 member.media_received(data)
         else:
             drop("unknown_kind")
+
+    def _admits_stun(self, index: int, source: Address, member: Member) -> bool:
+        caps = self._caps.get(member)
+        known = self._known.get((index, source)) is member
+        return caps is not None and caps.admits(self._clock.monotonic_ns(), known=known)
 
     def _stun_member(self, index: int, data: bytes) -> Member | None:
         if len(data) < _STUN_HEADER_BYTES or data[4:8] != _STUN_COOKIE:

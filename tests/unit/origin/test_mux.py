@@ -1,10 +1,13 @@
+import asyncio
 import socket
+from functools import partial
 
 import pytest
 from aioice import stun
+from prometheus_client import REGISTRY
 
 from stentor.errors import ConfigError
-from stentor.origin.guard import MAX_DATAGRAM_BYTES
+from stentor.origin.guard import CHECKS_PER_S, MAX_DATAGRAM_BYTES, STRANGERS_CHECKS_PER_S
 from stentor.origin.mux import UdpMux, host_addresses, local_ufrag
 
 SOURCE = ("192.0.2.9", 5_000)
@@ -57,6 +60,7 @@ def test_a_request_goes_to_the_session_whose_fragment_it_names(mux):
 
 def test_a_response_goes_to_who_asked_and_only_while_it_waits(mux):
     place, response = Place(), check(None, stun.Class.RESPONSE)
+    mux.add_member(0, "ours", place)
     mux.route(0, response, SOURCE)
     mux.expect(response[8:20], place)
     mux.route(0, response, SOURCE)
@@ -97,10 +101,70 @@ def test_who_leaves_is_forgotten_everywhere(mux):
     place, other = Place(), Place()
     mux.add_member(0, "ours", place)
     mux.expect(b"1", place)
+    mux.expect_from(0, ("192.0.2.8", 1), place)
     mux.validate(0, SOURCE, place)
     mux.validate(1, SOURCE, other)
     mux.remove_member(0, "ours", place)
-    assert mux.sizes == {"members": 0, "transactions": 0, "routes": 1}
+    assert mux.sizes == {"members": 0, "transactions": 0, "known": 1, "routes": 1}
+
+
+def test_who_sends_checks_without_end_is_capped_and_the_speaker_is_not(mux):
+    place = Place()
+    mux.add_member(0, "ours", place)
+    mux.validate(0, SOURCE, place)
+    for number in range(1_000):
+        mux.route(0, check("ours:theirs"), ("192.0.2.66", number))
+    assert 0 < len(place.stun) <= 2 * STRANGERS_CHECKS_PER_S
+    place.stun.clear()
+    mux.route(0, check("ours:theirs"), SOURCE)
+    assert len(place.stun) == 1
+    for _ in range(1_000):
+        mux.route(0, check("ours:theirs"), SOURCE)
+    assert len(place.stun) <= 2 * CHECKS_PER_S
+
+
+def test_an_address_that_is_being_checked_is_no_route_yet(mux):
+    place = Place()
+    mux.add_member(0, "ours", place)
+    mux.expect_from(0, SOURCE, place)
+    mux.route(0, b"\x16" + bytes(40), SOURCE)
+    assert place.media == []
+    assert mux.sizes["known"] == 1
+    mux.invalidate(0, SOURCE, place)
+    assert mux.sizes["known"] == 0
+
+
+async def test_the_kernel_lets_in_whom_a_session_knows_and_counts_the_others(mux):
+    place, data = Place(), b"\x16" + bytes(40)
+    mux.open()
+    filtered = partial(REGISTRY.get_sample_value, "stentor_origin_datagrams_filtered")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        mux.validate(0, peer.getsockname(), place)
+        await asyncio.sleep(0)  # the filter follows at the end of this turn
+        peer.sendto(data, ("127.0.0.1", mux.port))
+        while not place.media:  # noqa: ASYNC110  # the loop reads the socket
+            await asyncio.sleep(0)
+        assert filtered() == 0
+        mux.invalidate(0, peer.getsockname(), place)
+        await asyncio.sleep(0)
+        peer.sendto(data, ("127.0.0.1", mux.port))
+        assert filtered() == 1
+
+
+async def test_where_the_kernel_has_no_filters_the_port_works_alone(mux, monkeypatch):
+    def refuse(*_):
+        raise OSError
+
+    monkeypatch.setattr("stentor.origin.udp_filter.attach", refuse)
+    place = Place()
+    mux.open()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        mux.validate(0, peer.getsockname(), place)
+        peer.sendto(b"\x16dtls", ("127.0.0.1", mux.port))
+        while not place.media:  # noqa: ASYNC110  # the loop reads the socket
+            await asyncio.sleep(0)
 
 
 def test_a_username_is_found_and_a_broken_message_has_none():
