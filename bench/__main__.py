@@ -10,6 +10,7 @@ NAMES = (
     *("latency", "fidelity", "stage", "takeover", "start"),
     *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "isolation", "rooms", "caches"),
     "mobile",
+    *("delay", "drift"),
 )
 RESULTS = Path(__file__).parent.parent / "results"
 

@@ -1,9 +1,14 @@
 """One speaker's jitter buffer: packets in as they come, 20 ms of sound out on every tick, never waiting.
 
-Time is the packets' RTP timestamps and the count of pulls; nothing reads a clock. The *cursor* is the timestamp of
-the next sample to be decoded. A packet that is missing when its turn comes is recovered from the FEC of the next one
-if that is there, else concealed. When nothing at all is there, sound is concealed without moving the cursor, so
-that a late packet is still heard and the delay grows; once the delay is longer than needed, quiet frames are dropped.
+Time is what the caller says: packets come with the time of their arrival, pulls with the time they are due; nothing
+reads a clock. The *cursor* is the timestamp of the next sample to be decoded; sound plays at an *offset* behind its
+timestamps (media/delay), and everything here keeps the offset where it should be:
+
+- A packet that is missing at its turn is recovered from the FEC of the next one if that is there, else concealed.
+- Where nothing at all is there, sound is concealed without moving the cursor, so that what is late is still heard;
+  after 120 ms it has faded to background noise. Of silence (DTX) nothing is missing.
+- An offset that is 10 ms too large, or 3 ms too small, is mended by a period of the pitch, taken out or put in; less
+  than that, and clocks that run apart, by resampling.
 """
 
 from dataclasses import dataclass
@@ -11,42 +16,58 @@ from dataclasses import dataclass
 import numpy as np
 
 from stentor.errors import MediaError
+from stentor.media import stretch
+from stentor.media.comfort import Background
 from stentor.media.decoder import OpusDecoder, packet_samples
+from stentor.media.delay import TargetDelay
 from stentor.media.encoder import Pcm
 from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
-from stentor.media.opus import MAX_PACKET_SAMPLES
+from stentor.media.resample import Resampler
 
-MIN_TARGET_SAMPLES = 1920
-MAX_TARGET_SAMPLES = 2880
 MAX_DEPTH_SAMPLES = SAMPLE_RATE_HZ  # more than a second behind: jump
 _MAX_PACKETS = 100
 _JUMP_SAMPLES = 10 * SAMPLE_RATE_HZ  # a timestamp this far away is a new stream
 _MAX_LATE_RUN = 25
-_CONCEAL_TICKS = 5  # then it is silence, and the next packet starts a new talkspurt
-_TRIM_PULLS = 50
-_TRIM_ALWAYS_SAMPLES = 4800
+_MAX_MENDED_SAMPLES = SAMPLE_RATE_HZ  # a longer hole is jumped over
+_OVER_SAMPLES = SAMPLE_RATE_HZ  # so long nothing: the next packet starts anew
+_CONCEALED_SAMPLES = 6 * TICK_SAMPLES
+_FADED_SAMPLES = 3 * TICK_SAMPLES
+_SHORTEN_SAMPLES = 480  # 10 ms too late: stretched
+_LENGTHEN_SAMPLES = 144  # 3 ms too early: the next packet may be missed, or its FEC
+_HASTE_SAMPLES = 4_800
+_STRETCH_EVERY_TICKS = 4
+_RESAMPLE_FROM, _RESAMPLE_TO = 96, 12  # 2 ms off: resample until it is 0.25 ms
+_HISTORY_SAMPLES = stretch.LONGEST_PERIOD
 _NOWHERE = -(1 << 62)
-_QUIET_MEAN_SQUARE = 1e-5  # -50 dBFS
 
 
 @dataclass(slots=True)
 class PlayoutStats:
     """Counters since the start, and the present state in samples.
 
-    ``recovered``: frames from FEC; ``concealed``: frames by concealment; ``lost``: frames whose packet never came in
-    time (both of these); ``late``: packets after their turn; ``trimmed``: frames dropped to get the delay down.
+    ``played``: frames decoded; ``recovered``: frames from FEC; ``concealed``: frames made up; ``lost``: frames whose
+    packet never came in time (part of both of these); ``late``: packets after their turn; ``comfort``: ticks of
+    background noise; ``shortened``, ``lengthened``: samples taken out of the sound and put in; ``skipped``: packets
+    dropped because a second was buffered. ``depth``: sound that is buffered; ``held``: how long after the quickest
+    packet's arrival sound is played; ``off``: by how much that is more than it should be.
     """
 
     received: int = 0
+    played: int = 0
     lost: int = 0
     recovered: int = 0
     concealed: int = 0
+    comfort: int = 0
     late: int = 0
     duplicate: int = 0
     broken: int = 0
-    trimmed: int = 0
+    shortened: int = 0
+    lengthened: int = 0
+    skipped: int = 0
     resets: int = 0
     depth_samples: int = 0
+    held_samples: float = 0.0
+    off_samples: float = 0.0
     jitter_samples: float = 0.0
 
 
@@ -63,20 +84,21 @@ class Playout:
     def __init__(self) -> None:
         self.stats = PlayoutStats()
         self._decoder = OpusDecoder()
+        self._background = Background()
+        self._resampler = Resampler()
+        self._delay = TargetDelay()
         self._packets: dict[int, _Packet] = {}  # by unwrapped timestamp
-        self._newest = 0  # highest unwrapped timestamp seen
-        self._known = False
+        self._newest: int | None = None  # highest unwrapped timestamp seen
+        self._epoch_ns = 0
         self._playing = False
         self._cursor = _NOWHERE
         self._last_sequence = 0
-        self._waited_pulls = 0
-        self._empty_ticks = 0
+        self._dry_samples = 0
+        self._quiet = True
         self._late_run = 0
-        self._least_depth = MAX_DEPTH_SAMPLES
-        self._pulls = 0
-        self._trim_frames = 0
-        self._dropped_loud = False
-        self._transit: float | None = None
+        self._rested_ticks = 0
+        self._direction = 0
+        self._history = np.zeros((1, _HISTORY_SAMPLES), np.float32)
         self._ready: list[Pcm] = []
         self._ready_samples = 0
 
@@ -91,67 +113,67 @@ class Playout:
         except MediaError:
             self.stats.broken += 1
             return
-        at = self._unwrap(timestamp)
-        if at < self._cursor:
-            self.stats.late += 1
-            self._late_run += 1
-            if self._late_run >= _MAX_LATE_RUN:
-                self._reset(at)
-            return
+        if self._newest is None:
+            self._newest, self._epoch_ns = timestamp, arrival_ns
+        at = self._unwrap(timestamp, self._newest)
         if at in self._packets:
             self.stats.duplicate += 1
             return
+        self._delay.add(self._samples_of(arrival_ns), at, samples)
+        self.stats.jitter_samples = self._delay.jitter_samples
+        if at < self._cursor:
+            self._come_late(at)
+            return
         self._late_run = 0
-        self._measure(at, arrival_ns)
         self._packets[at] = _Packet(sequence, payload, samples)
         while len(self._packets) > _MAX_PACKETS or self._depth() > MAX_DEPTH_SAMPLES:
             self._skip_oldest()
 
-    def pull(self) -> Pcm:
-        """Return the next tick, (1, 960) float32; silence when there is nothing to hear."""
-        if not self._playing and not self._start():
-            return np.zeros((1, TICK_SAMPLES), np.float32)
-        while self._ready_samples < TICK_SAMPLES:
-            self._decode_next()
-        self._watch_depth()
-        return self._take()
+    def pull(self, due_ns: int) -> Pcm:
+        """Return the tick that is due at this monotonic time, (1, 960) float32: noise or silence if nothing came."""
+        now = self._samples_of(due_ns)
+        if self._playing or self._start(now):
+            self._rested_ticks += 1
+            while self._ready_samples < TICK_SAMPLES:
+                self._produce(now)
+        else:
+            self.stats.comfort += 1
+            self._keep(self._background.noise(TICK_SAMPLES))
+        pcm = self._take()
+        self.stats.depth_samples = self._depth() + self._ready_samples
+        if self._playing:
+            self.stats.off_samples = self._off(now + TICK_SAMPLES)
+            self.stats.held_samples = self.stats.off_samples + self._delay.offset - self._delay.quickest
+        return pcm
 
-    @property
-    def target_samples(self) -> int:
-        """Return the delay that is aimed at: 40 to 60 ms, by how much the packets' delay varies."""
-        wanted = TICK_SAMPLES + 3 * self.stats.jitter_samples
-        return int(min(MAX_TARGET_SAMPLES, max(MIN_TARGET_SAMPLES, wanted)))
+    def _samples_of(self, time_ns: int) -> float:
+        return (time_ns - self._epoch_ns) * (SAMPLE_RATE_HZ / 1e9)
 
-    def _unwrap(self, timestamp: int) -> int:
+    def _unwrap(self, timestamp: int, newest: int) -> int:
         """Return a 32-bit timestamp continued beyond its wrap (RFC 3550, 5.1)."""
-        if not self._known:
-            self._known = True
-            self._newest = timestamp
-            return timestamp
-        distance = (timestamp - self._newest + 0x80000000) % 0x100000000 - 0x80000000
-        at = self._newest + distance
+        distance = (timestamp - newest + 0x80000000) % 0x100000000 - 0x80000000
+        at = newest + distance
         if abs(distance) > _JUMP_SAMPLES:
-            self._reset(at)
-        self._newest = max(self._newest, at)
+            self._reset()
+        self._newest = max(newest, at) if abs(distance) <= _JUMP_SAMPLES else at
         return at
 
-    def _reset(self, at: int) -> None:
+    def _come_late(self, at: int) -> None:
+        """Count a packet after its turn; many in a row are a stream that has stepped back."""
+        self.stats.late += 1
+        self._late_run += 1
+        if self._late_run >= _MAX_LATE_RUN:
+            self._reset()
+            self._newest = at
+
+    def _reset(self) -> None:
         """Begin anew with a stream whose timestamps stand elsewhere."""
         self.stats.resets += 1
         self._packets.clear()
-        self._newest = at
+        self._delay = TargetDelay()
         self._playing = False
         self._cursor = _NOWHERE
-        self._transit = None
         self._late_run = 0
-
-    def _measure(self, at: int, arrival_ns: int) -> None:
-        """Update the interarrival jitter (RFC 3550, 6.4.1)."""
-        transit = arrival_ns * SAMPLE_RATE_HZ / 1e9 - at
-        if self._transit is not None:
-            change = min(abs(transit - self._transit), float(SAMPLE_RATE_HZ))
-            self.stats.jitter_samples += (change - self.stats.jitter_samples) / 16
-        self._transit = transit
 
     def _depth(self) -> int:
         """Return how much is buffered, in samples from the cursor (or the oldest packet) to the end of the newest."""
@@ -167,108 +189,159 @@ class Playout:
         if self._playing:
             self._cursor = max(self._cursor, min(self._packets, default=oldest + skipped.samples))
             self._last_sequence = skipped.sequence
-        self.stats.trimmed += 1
+        self.stats.skipped += 1
 
-    def _start(self) -> bool:
-        """Begin a talkspurt once the target is buffered, or has been waited for."""
+    def _start(self, now: float) -> bool:
+        """Begin with the run of packets that is newest, once its turn has come."""
         if not self._packets:
-            self._waited_pulls = 0
             return False
         # What lies before a pause in the timestamps is stale: with DTX a lone packet comes every 400 ms.
         run = max(self._packets)
         for at in sorted(self._packets, reverse=True):
-            if run - at > 2 * MAX_TARGET_SAMPLES:
+            if run - at > 6 * TICK_SAMPLES:
                 del self._packets[at]
             else:
                 run = at
-        self._waited_pulls += 1
-        if self._depth() < self.target_samples and self._waited_pulls * TICK_SAMPLES <= self.target_samples:
+        wait = int(run + self._delay.offset - now)
+        if wait >= TICK_SAMPLES:
             return False
+        if wait > 0:
+            self._keep(self._background.noise(wait))
         self._playing = True
-        self._waited_pulls = self._empty_ticks = self._pulls = 0
-        self._least_depth = MAX_DEPTH_SAMPLES
-        self._cursor = min(self._packets)
-        self._last_sequence = self._packets[self._cursor].sequence - 1
+        self._dry_samples = 0
+        self._cursor = run
+        self._last_sequence = self._packets[run].sequence - 1
         return True
 
-    def _decode_next(self) -> None:
+    def _off(self, now: float) -> float:
+        """Return by how many samples the next decoded one would play later than it should."""
+        return now + self._ready_samples - self._cursor - self._delay.offset
+
+    def _produce(self, now: float) -> None:
         packet = self._packets.pop(self._cursor, None)
         if packet is not None:
-            self._play(packet)
+            self._play(packet, now)
         elif self._packets:
-            self._bridge(min(self._packets))
+            self._bridge(min(self._packets), now)
         else:
             self._run_dry()
 
-    def _play(self, packet: _Packet) -> None:
-        self._empty_ticks = 0
+    def _play(self, packet: _Packet, now: float) -> None:
+        off = self._off(now)
+        pcm = self._decode(packet)
+        rested = self._rested_ticks >= _STRETCH_EVERY_TICKS or off > _HASTE_SAMPLES
+        if off > _SHORTEN_SAMPLES and rested:
+            following = self._packets.pop(self._cursor, None)
+            if following is not None:
+                pcm = np.concatenate([pcm, self._decode(following)], axis=1)
+            length = pcm.shape[1]
+            pcm = stretch.shorten(pcm, off, haste=off > _HASTE_SAMPLES)
+            self._stretched(length - pcm.shape[1])
+        elif off < -_LENGTHEN_SAMPLES and rested:
+            length = pcm.shape[1]
+            pcm = stretch.lengthen(self._history, pcm, _SHORTEN_SAMPLES - off)
+            self._stretched(length - pcm.shape[1])
+        self._keep(self._resampler.process(pcm, self._steered(off)))
+
+    def _stretched(self, shorter: int) -> None:
+        self.stats.shortened += max(0, shorter)
+        self.stats.lengthened += max(0, -shorter)
+        if shorter:
+            self._rested_ticks = 0
+
+    def _steered(self, off: float) -> int:
+        """Return the resampler's direction, with hysteresis."""
+        if abs(off) > _RESAMPLE_FROM:
+            self._direction = 1 if off > 0 else -1
+        elif off * self._direction < _RESAMPLE_TO:
+            self._direction = 0
+        return self._direction
+
+    def _decode(self, packet: _Packet) -> Pcm:
+        self._dry_samples = 0
         self._cursor += packet.samples
         self._last_sequence = packet.sequence
+        self.stats.played += 1
         try:
-            pcm = self._decoder.decode(packet.payload)
+            pcm = self._decoder.decode(packet.payload).copy()
         except MediaError:
             self.stats.broken += 1
-            pcm = self._decoder.conceal(packet.samples)
-        if self._trim_frames and self._may_drop(pcm):
-            self._trim_frames -= 1
-            self.stats.trimmed += 1
-            return
-        self._keep(pcm)
+            pcm = self._decoder.conceal(packet.samples).copy()
+        self._quiet = self._background.hear(pcm)
+        return pcm
 
-    def _may_drop(self, pcm: Pcm) -> bool:
-        if not self._packets:
-            return False
-        if float(np.mean(pcm * pcm)) < _QUIET_MEAN_SQUARE:
-            return True
-        if self._dropped_loud or self._depth() <= _TRIM_ALWAYS_SAMPLES:
-            return False
-        self._dropped_loud = True
-        return True
-
-    def _bridge(self, following: int) -> None:
+    def _bridge(self, following: int, now: float) -> None:
         """Fill the way from the cursor to the next packet that is there."""
-        gap = following - self._cursor
-        covered = min(gap, self._empty_ticks * TICK_SAMPLES)  # was concealed while nothing was there
-        self._empty_ticks = 0
-        self._cursor += covered
-        gap -= covered
         packet = self._packets[following]
         missing = (packet.sequence - self._last_sequence - 1) % 0x10000
-        self.stats.lost += covered // TICK_SAMPLES if missing else 0
-        if gap > MAX_PACKET_SAMPLES or gap % 120:
+        covered = min(following - self._cursor, self._dry_samples)  # was put out while nothing was there
+        self._dry_samples = 0
+        self._cursor += covered
+        if covered and missing:
+            self._lose(covered // TICK_SAMPLES)
+        gap = following - self._cursor
+        if gap > _MAX_MENDED_SAMPLES or gap % 120:
             self._cursor = following  # not a loss that can be mended: go on with what is there
-        elif gap and missing == 0:  # a pause in the timestamps without a loss: DTX
-            self._cursor = following
-            self._keep(np.zeros((1, gap), np.float32))
+        elif gap and missing == 0:
+            self._pause(gap, now)
         elif gap:
             self._mend(gap, packet)
 
+    def _pause(self, gap: int, now: float) -> None:
+        """Fill a gap in which nothing was sent (DTX) with background, shorter or longer to be where we should be."""
+        off = self._off(now)
+        self._cursor += min(gap, max(0, int(off)))
+        gap -= min(gap, max(0, int(off)))
+        noise = min(TICK_SAMPLES, gap)
+        self._cursor += noise
+        early = min(TICK_SAMPLES, max(0, int(-off)))
+        if noise + early:
+            self._keep(self._background.noise(noise + early))
+
+    def _lose(self, frames: int) -> None:
+        self.stats.lost += frames
+        for _ in range(frames):
+            self._delay.lost()
+
     def _mend(self, gap: int, following: _Packet) -> None:
         """Fill the first lost frame of a gap: FEC reaches back by one packet, what lies before is concealed."""
-        self.stats.lost += 1
+        self._lose(1)
         if gap == following.samples:
             self.stats.recovered += 1
             self._cursor += gap
-            self._keep(self._decoder.recover(following.payload, gap))
+            self._keep(self._resampler.process(self._decoder.recover(following.payload, gap), 0))
             return
         frame = min(TICK_SAMPLES, gap - following.samples if gap > following.samples else gap)
-        self.stats.concealed += 1
         self._cursor += frame
-        self._keep(self._decoder.conceal(frame))
+        self._conceal(frame)
 
     def _run_dry(self) -> None:
-        """Nothing is there: conceal for a while without moving on, then fall silent."""
-        self._empty_ticks += 1
-        if self._empty_ticks > _CONCEAL_TICKS:
-            self._playing = False
-            self._keep(np.zeros((1, TICK_SAMPLES), np.float32))
-            return
+        """Nothing is there: go on without moving the cursor, fading to the background, and rest after a second."""
+        if self._quiet or self._dry_samples >= _CONCEALED_SAMPLES:
+            self.stats.comfort += 1
+            self._keep(self._background.noise(TICK_SAMPLES))
+        else:
+            self._conceal(TICK_SAMPLES)
+        self._dry_samples += TICK_SAMPLES
+        self._playing = self._dry_samples < _OVER_SAMPLES
+
+    def _conceal(self, samples: int) -> None:
+        """Make up what is missing, on its way to the background after 60 ms."""
         self.stats.concealed += 1
-        self._keep(self._decoder.conceal(TICK_SAMPLES))
+        pcm = self._decoder.conceal(samples)
+        faded = self._dry_samples - _FADED_SAMPLES
+        if faded >= 0:
+            still = np.linspace(faded, faded + samples, samples, endpoint=False, dtype=np.float32)
+            gain = 1 - still / np.float32(_CONCEALED_SAMPLES - _FADED_SAMPLES)
+            pcm = pcm * gain + self._background.noise(samples) * (1 - gain)
+        self._keep(self._resampler.process(pcm, 0))
 
     def _keep(self, pcm: Pcm) -> None:
-        self._ready.append(pcm.copy())
+        if not pcm.shape[1]:
+            return
+        self._ready.append(pcm if pcm.flags.owndata else pcm.copy())
         self._ready_samples += pcm.shape[1]
+        self._history = np.concatenate([self._history, pcm], axis=1)[:, -_HISTORY_SAMPLES:]
 
     def _take(self) -> Pcm:
         whole = self._ready[0] if len(self._ready) == 1 else np.concatenate(self._ready, axis=1)
@@ -276,15 +349,3 @@ class Playout:
         self._ready = [rest] if rest.shape[1] else []
         self._ready_samples = rest.shape[1]
         return whole[:, :TICK_SAMPLES]
-
-    def _watch_depth(self) -> None:
-        """Note when for a second more was buffered than needed: then quiet frames, or one that is not, may go."""
-        depth = self._depth() + self._ready_samples - TICK_SAMPLES
-        self.stats.depth_samples = max(0, depth)
-        self._least_depth = min(self._least_depth, depth)
-        self._pulls += 1
-        if self._pulls >= _TRIM_PULLS:
-            self._trim_frames = max(0, self._least_depth - self.target_samples) // TICK_SAMPLES
-            self._dropped_loud = False
-            self._pulls = 0
-            self._least_depth = MAX_DEPTH_SAMPLES
