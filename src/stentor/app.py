@@ -73,7 +73,13 @@ async def _control(settings: Settings, bus: "Bus | None") -> AsyncIterator["Cont
         grants=load_or_create_key(settings.data_dir / GRANTS_KEY),
         proof=load_or_create_key(settings.data_dir / PROOF_KEY),
     )
-    chosen = ControlSettings(public_url=settings.public_url, staff_url=settings.staff_url, web_dist=WEB_DIST)
+    chosen = ControlSettings(
+        public_url=settings.public_url,
+        staff_url=settings.staff_url,
+        web_dist=WEB_DIST,
+        turn_urls=settings.turn_urls,
+        turn_secret=settings.turn_secret,
+    )
     catalogue = SqlCatalogue(settings.database_url)
     try:
         yield Control(bus=bus or MemoryBus(clock), catalogue=catalogue, clock=clock, keys=keys, settings=chosen)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,6 +24,9 @@ MEDIA = "Speakers' media"
 PROCESSES = "Processes"
 BACKENDS = "Bus and stores"
 LOGS = "Logs"
+
+# RFC 7065, section 3.1.
+_TURN_URL = re.compile(r"turns?:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(\?transport=(udp|tcp))?")
 
 
 def _split(value: object) -> object:
@@ -120,6 +124,17 @@ class Settings(BaseSettings):
         (),
         description="Addresses under which speakers reach this machine when it is behind NAT, separated by commas.",
         json_schema_extra=_extra(MEDIA),
+    )
+    turn_urls: Words = Field(
+        (),
+        description="Relays for speakers without UDP, separated by commas: turn:relay.example.org:3478?transport=tcp",
+        json_schema_extra=_extra(MEDIA, "--turn-url"),
+    )
+    turn_secret: str = Field(
+        "",
+        repr=False,
+        description="Secret shared with these relays, coturn's static-auth-secret (environment or file only).",
+        json_schema_extra=_extra(MEDIA, secret=True),
     )
     edges: int = Field(
         0,
@@ -244,7 +259,14 @@ class Settings(BaseSettings):
             raise ValueError("must be a range between 1 and 65535, the smaller port first")
         return text
 
-    @field_validator("relay_key")
+    @field_validator("turn_urls")
+    @classmethod
+    def _relays(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_TURN_URL.fullmatch(word) for word in words):
+            raise ValueError("must be addresses such as turn:relay.example.org:3478?transport=tcp")
+        return words
+
+    @field_validator("relay_key", "turn_secret")
     @classmethod
     def _long_enough(cls, key: str) -> str:
         if key and len(key) < 16:
@@ -255,6 +277,8 @@ class Settings(BaseSettings):
     def _complete(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both tls_cert and tls_key")
+        if bool(self.turn_urls) != bool(self.turn_secret):
+            raise ValueError("relays need both turn_urls and turn_secret")
         if self.upstream and self.nats_url:
             raise ValueError("an edge feeds either from another edge (upstream) or from NATS (nats_url)")
         own = self.advertise[0] if self.advertise else "localhost"

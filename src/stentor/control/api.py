@@ -20,6 +20,7 @@ from stentor.control import (
     rooms,
     session,
     states,
+    turn,
     whip,
 )
 from stentor.control.access import Rules, make_rules
@@ -59,7 +60,7 @@ def app_over(rules: Rules) -> FastAPI:
     )
     app.state.rules = rules
     problems.install(app)
-    for resource in (session, rooms, states, links, people, hands, announcement, delivery, audience, events):
+    for resource in (session, rooms, states, links, people, turn, hands, announcement, delivery, audience, events):
         app.include_router(resource.router, prefix="/api/v1")
     for page in (whip, docs, pages):
         app.include_router(page.router)

@@ -1,6 +1,6 @@
 """What control is told at its start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,7 +25,10 @@ class ControlKeys:
 
 @dataclass(frozen=True, slots=True)
 class ControlSettings:
-    """Where things are and how long grants last. The URLs have no slash at their end."""
+    """Where things are and how long grants last. The URLs have no slash at their end.
+
+    ``turn_urls``: relays (RFC 7065) that know ``turn_secret``.
+    """
 
     public_url: str
     staff_url: str
@@ -33,3 +36,5 @@ class ControlSettings:
     session_hours: int = 24
     link_days: int = 400
     origin_timeout_s: float = 5.0
+    turn_urls: tuple[str, ...] = ()
+    turn_secret: str = field(default="", repr=False)
