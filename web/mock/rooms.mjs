@@ -106,6 +106,7 @@ export function makeRooms(origin) {
       announcement: null,
       recorded: true,
       seats: 13,
+      hands_open: true,
       noise_gate: false,
       key_fingerprint: FINGERPRINT,
       staff_url: `${origin}${path}`,
@@ -191,10 +192,15 @@ export function makeStage(room) {
 export function makeLinks() {
   return [
     { link: "p-host", role: "host", name: "Layla Haddad", state: "in-use" },
-    { link: "p-speaker", role: "speaker", name: "Jonas Weber", state: "asked" },
+    { link: "p-speaker", role: "speaker", name: "Jonas Weber", state: "asked", asked_code: "4071" },
     { link: "p-guest", role: "speaker", name: "نور الدين", state: "in-use" },
     { link: "p-late", role: "moderator", name: "Sam", state: "unused" },
   ];
+}
+
+/** @returns {{person: string, name: string, by: string, at: string}[]} */
+export function makeBlocks() {
+  return [{ person: "p-out", name: "Max", by: "Layla Haddad", at: new Date().toISOString() }];
 }
 
 /** A quiet tone as a WAV, so that a replay can be played without any server behind it. */

@@ -3,14 +3,15 @@
 //   node mock/server.mjs [AUDIENCE_PORT] [STAFF_PORT]     prints {"audience": URL, "staff": URL} once it listens
 //
 // Rooms are named by their state: /r/live, /r/held … Links on the staff port: /r/live#t=host, #t=speaker,
-// #t=moderator, #t=cohost, #t=used (open elsewhere), #t=gone (on a device that is away), anything else is refused; /#t=operator.
+// #t=moderator, #t=cohost, #t=used (open elsewhere), #t=gone (on a device that is away),
+// #t=blocked, anything else is refused; /#t=operator.
 // Tests turn its knobs: POST /mock/room/ROOM (patch state.json), /mock/stage/ROOM (patch the stage),
 // /mock/event/ROOM/NAME (send that event), /mock/away {"away": true}, /mock/reset; GET /mock/calls lists API calls.
 
 import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
-import { makeAudience, makeLinks, makeRooms, makeStage, tone } from "./rooms.mjs";
+import { makeAudience, makeBlocks, makeLinks, makeRooms, makeStage, tone } from "./rooms.mjs";
 
 const DIST = join(import.meta.dirname, "../../src/stentor/web/dist");
 const TYPES = {
@@ -24,12 +25,19 @@ const POLICY = "default-src 'self'; media-src 'self' blob:; object-src 'none'; b
 const ROLES = { host: "host", speaker: "speaker", moderator: "moderator", cohost: "cohost", operator: "operator" };
 const MOVES = { schedule: "scheduled", open: "lobby", start: "live", hold: "held", resume: "live", end: "ended" };
 
+const names = { host: "Layla Haddad", speaker: "Jonas Weber" };
+
 const wav = tone();
 let origin = "";
 let rooms = makeRooms(origin);
 let stages = new Map();
 let links = makeLinks();
+let blocks = makeBlocks();
 let away = false;
+/** @type {Record<string, unknown>} */
+let hand = {};
+let line = /** @type {Record<string, unknown>[]} */ ([]);
+let mine = false;
 /** @type {string[]} */
 let calls = [];
 /** @type {Map<string, Set<import("node:http").ServerResponse>>} */
@@ -39,7 +47,11 @@ function reset() {
   rooms = makeRooms(origin);
   stages = new Map([...rooms].map(([id, room]) => [id, makeStage(room)]));
   links = makeLinks();
+  blocks = makeBlocks();
   away = false;
+  hand = { ...HAND, state: "none" };
+  line = LINE;
+  mine = false;
   calls = [];
 }
 
@@ -90,12 +102,54 @@ async function knobs(request, response, path) {
   const body = await bodyOf(request);
   if (what === "reset") reset();
   else if (what === "away") away = body.away;
+  else if (what === "hand") hand = { ...HAND, ...body };
   else if (what === "calls") return json(response, 200, calls);
   else if (what === "room") rooms.set(id, { ...(rooms.get(id) ?? {}), ...body });
   else if (what === "stage") stages.set(id, { ...stages.get(id), ...body });
   else if (what === "event") send(id, name, body);
   if (what === "room" || what === "stage") tellRoom(id);
   return json(response, 200, {});
+}
+
+/** How the hand of whoever listens stands: it waits as second, until the knob turns. */
+const HAND = { state: "waiting", position: 2, retry_after_s: 1, url: null };
+/** The line as hosts see it. */
+const LINE = [
+  { hand: "h1", name: "Mariam Said", person: null, state: "invited", position: null, here: true },
+  { hand: "h2", name: "محمد الأمين", person: null, state: "waiting", position: 1, here: true },
+  { hand: "h3", name: "Jonas Weber", person: "p-speaker", state: "waiting", position: 2, here: true },
+  {
+    hand: "h4",
+    name: "A listener with quite a long name indeed",
+    person: null,
+    state: "waiting",
+    position: 3,
+    here: false,
+  },
+];
+
+/** @param {string} id */
+function tellHands(id) {
+  send(id, "hands", { open: rooms.get(id)?.["hands_open"], total: line.length, mine: mine ? 2 : null, hands: line });
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string} id @param {string} one */
+async function hands(request, response, id, one) {
+  const { open } = await bodyOf(request);
+  if (one === "me") mine = request.method === "PUT";
+  else if (open !== undefined) /** @type {any} */ (rooms.get(id))["hands_open"] = open;
+  else if (request.method === "DELETE") line = line.filter((each) => each.hand !== one);
+  else line = line.map((each) => (each.hand === one ? { ...each, state: "invited", position: null } : each));
+  tellHands(id);
+  return json(response, 200, {});
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
+async function raisedHand(request, response) {
+  const { ask } = await bodyOf(request);
+  if (request.method === "DELETE") hand = { ...HAND, state: "none" };
+  else if (!ask && hand.state === "none") hand = HAND;
+  return json(response, 200, hand);
 }
 
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
@@ -127,6 +181,7 @@ function audience(request, response, path) {
     if (!room) return problem(response, 404, "not-found");
     return json(response, 200, { ...room, server_time: new Date().toISOString() });
   }
+  if (first === "r" && rest === "hand") return raisedHand(request, response);
   if (first === "r" && rest.startsWith("recording.")) return recording(request, response);
   if (first === "" || (first === "r" && !rest)) return file(response, "index.html");
   return problem(response, 404, "not-found");
@@ -147,10 +202,15 @@ async function staff(request, response, path) {
   const room = rooms.get(id);
   if (!room) return problem(response, 404, "not-found");
   if (noun === "events") return events(request, response, id);
+  if (noun === "hands") return hands(request, response, id, one);
   if (noun === "audience") return json(response, 200, makeAudience(/** @type {any} */ (room)));
   if (noun === "links") return linksOf(request, response, id, one, verb);
   if (noun === "people") return people(request, response, id, one, verb);
   if (noun === "mute-all") return muteAll(response, id);
+  if (noun === "blocks") {
+    if (request.method === "DELETE") blocks = [];
+    return json(response, 200, { blocks });
+  }
   if (noun === "announcement") {
     const { text } = await bodyOf(request);
     room["announcement"] = request.method === "PUT" ? { text, at: new Date().toISOString() } : null;
@@ -168,12 +228,12 @@ async function staff(request, response, path) {
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
 async function session(request, response) {
   const { token: sent, take_over: takeOver } = await bodyOf(request);
+  if (sent === "blocked") return problem(response, 403, "blocked");
   const token = sent === "gone" && takeOver ? "speaker" : sent;
   if (token === "used" || token === "gone")
-    return problem(response, 409, "link-in-use", { may_take_over: token === "gone" });
+    return problem(response, 409, "link-in-use", { code: "4071", may_take_over: token === "gone" });
   const role = ROLES[/** @type {keyof typeof ROLES} */ (token)];
   if (!role) return problem(response, 401, "unauthenticated");
-  const names = { host: "Layla Haddad", speaker: "Jonas Weber" };
   return json(response, 200, {
     session: `s-${token}`,
     role,
@@ -192,7 +252,10 @@ function events(request, response, id) {
   streams.set(id, mine.add(response));
   request.on("close", () => mine.delete(response));
   tellRoom(id);
+  const own = links.find((/** @type {any} */ each) => each.link === personOf(request));
+  if (own) response.write(`event: link\ndata: ${JSON.stringify(own)}\n\n`);
   send(id, "audience", makeAudience(/** @type {any} */ (rooms.get(id))));
+  tellHands(id);
 }
 
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
@@ -233,14 +296,8 @@ async function people(request, response, id, one, verb) {
   const stage = stages.get(id);
   const { muted, role } = await bodyOf(request);
   if (verb === "role") {
-    const giver = `p-${request.headers.authorization?.split("s-")[1]}`;
-    stage.people = stage.people.map((/** @type {any} */ each) =>
-      each.person === one
-        ? { ...each, role }
-        : role === "host" && each.person === giver
-          ? { ...each, role: "cohost" }
-          : each,
-    );
+    giveRole(id, one, role, role === "host" ? "handed-over" : "given", names.host);
+    if (role === "host") giveRole(id, personOf(request), "cohost", "handed-over", names.host);
   } else if (verb === "mute") {
     const by = request.headers.authorization?.endsWith(one.slice(2)) ? "self" : "host";
     stage.people = stage.people.map((/** @type {any} */ each) =>
@@ -251,6 +308,21 @@ async function people(request, response, id, one, verb) {
   }
   tellRoom(id);
   return json(response, 200, {});
+}
+
+/** @param {string} id @param {string} person @param {string} role @param {string} why @param {string} by */
+function giveRole(id, person, role, why, by) {
+  const stage = stages.get(id);
+  const change = (/** @type {any} */ each) => ((each.person ?? each.link) === person ? { ...each, role } : each);
+  stage.people = stage.people.map(change);
+  links = links.map(change);
+  for (const link of links) if (link.link === person) send(id, "link", link);
+  send(id, "role", { person, name: person, role, why, by });
+}
+
+/** @param {import("node:http").IncomingMessage} request */
+function personOf(request) {
+  return `p-${request.headers.authorization?.split("s-")[1]}`;
 }
 
 /** @param {import("node:http").ServerResponse} response @param {string} id */

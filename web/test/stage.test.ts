@@ -156,15 +156,12 @@ describe("roles", () => {
   });
 
   it("are told when they change, with the reason", () => {
-    const before = stage(["Ana", "host"], ["Bea", "cohost"]);
-    expect(roleNews(before, before, "Bea")).toBeNull();
-    expect(roleNews(null, before, "Bea")).toBeNull();
+    const change = { person: "Bea", name: "Bea", role: "host", why: "host-absent", by: null } as const;
     const away = stage(["Ana", "host", false], ["Bea", "host"]);
-    expect(roleNews(before, away, "Bea")).toEqual({ kind: "host-left", name: "Ana" });
-    expect(roleNews(before, stage(["Bea", "host"]), "Bea")).toEqual({ kind: "host-left", name: "Ana" });
-    const handed = stage(["Ana", "cohost"], ["Bea", "host"]);
-    expect(roleNews(before, handed, "Bea")).toEqual({ kind: "host-gave", name: "Ana" });
-    expect(roleNews(before, handed, "Ana")).toEqual({ kind: "cohost" });
-    expect(roleNews(before, stage(["Ana", "host"], ["Bea", "host"]), "Bea")).toEqual({ kind: "host" });
+    expect(roleNews(change, away)).toEqual({ kind: "host-left", name: "Ana" });
+    expect(roleNews(change, stage(["Bea", "host"]))).toEqual({ kind: "host" });
+    expect(roleNews(change, null)).toEqual({ kind: "host" });
+    expect(roleNews({ ...change, why: "handed-over", by: "Ana" }, away)).toEqual({ kind: "host-gave", name: "Ana" });
+    expect(roleNews({ ...change, role: "cohost", why: "given", by: "Ana" }, away)).toEqual({ kind: "cohost" });
   });
 });

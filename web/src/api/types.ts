@@ -49,6 +49,8 @@ export interface RoomHead {
 
 /** state.json */
 export interface RoomView extends RoomHead {
+  /** Listeners may raise their hands. */
+  hands_open?: boolean;
   on_air: boolean;
   epoch: number;
   server_time: string;
@@ -153,6 +155,25 @@ export interface Link {
   name: string;
   url?: string | null;
   state: LinkState;
+  /** The digits that another device shows which has asked for this link. */
+  asked_code?: string | null;
+}
+
+/** Somebody's role has changed. `by` is null where nobody did it. */
+export interface RoleChange {
+  person: string;
+  name: string;
+  role: Role;
+  why: "given" | "handed-over" | "host-absent";
+  by: string | null;
+}
+
+/** Somebody whose browser may not come back; `person` is the link that they had. */
+export interface Block {
+  person: string;
+  name: string;
+  by: string;
+  at: string;
 }
 
 export interface NotReady {
@@ -168,6 +189,25 @@ export interface StaffRoom extends RoomHead {
   noise_gate?: boolean;
   zero_ns?: number | null;
   links?: { listener: string; host: string; speaker: string };
+}
+
+/** A hand that is up; `person` is null for a listener's. */
+export interface Hand {
+  hand: string;
+  name: string;
+  person: string | null;
+  state: "waiting" | "invited";
+  position: number | null;
+  raised_at: string;
+  here: boolean;
+}
+
+/** The line of raised hands; `hands` is empty for those who do not call on people, `mine` one's own place in it. */
+export interface Hands {
+  open: boolean;
+  total: number;
+  mine: number | null;
+  hands: readonly Hand[];
 }
 
 export const OPEN: readonly RoomState[] = ["lobby", "live", "held"];

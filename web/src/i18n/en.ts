@@ -131,6 +131,31 @@ export const en = {
   "replay.download.mp3": "MP3",
   "replay.download.mp3.hint": "for old players",
 
+  // Raising one's hand
+  "hand.title": "Do you want to speak?",
+  "hand.text": "Raise your hand, and the hosts see your name. When they call on you, you can go on stage.",
+  "hand.name": "Your name",
+  "hand.raise": "Raise your hand",
+  "hand.lower": "Lower your hand",
+  "hand.first": "Your hand is up. You are first in line.",
+  "hand.before": {
+    one: "Your hand is up. {count} person is before you.",
+    other: "Your hand is up. {count} people are before you.",
+  },
+  "hand.waiting.text": "Go on listening and leave this page open: it tells you when the hosts call on you.",
+  "hand.invited": "You are invited to speak",
+  "hand.invited.text":
+    "On the next page your browser asks for the microphone. Nobody hears you until you press “Join the stage” there. Use headphones if you can.",
+  "hand.join": "Go to the stage",
+  "hand.decline": "No, thank you",
+  "hand.declined": "The hosts have lowered your hand. You go on listening as before.",
+  "hand.full": "The line is full for now. Try again in a little while.",
+  "hand.closed": "The hosts take no more questions for now.",
+  "hand.gone": "Your hand is down again. Raise it once more if you still want to speak.",
+  "hand.problem.away": "The server does not answer. A hand that is up stays in line; this page keeps asking.",
+  "hand.problem.name": "The server does not take this name. Choose another one.",
+  "hand.problem.too-many": "Too many people ask from your network at once. Try again in half a minute.",
+
   // Proof
   "proof.title": "Proof",
   "proof.before":
@@ -150,8 +175,9 @@ export const en = {
   "session.invalid.text": "It was revoked, or part of it is missing. Ask a host of the room for a new one.",
   "session.in-use.title": "This link is open on another device",
   "session.in-use.text":
-    "A link belongs to the first browser that opens it. The hosts have been told and can move it here with one tap. This page goes on by itself when they do.",
+    "A link belongs to the first browser that opens it. Your page on the other device and the hosts’ show the digits below and can move it here with one tap. This page goes on by itself then.",
   "session.take-over": "Use this device instead",
+  "session.in-use.code": "This device shows the digits",
   "session.take-over.text": "Your other device is not connected any more, so you can go on here at once.",
   "session.replaced.title": "You are on stage from another device now",
   "session.replaced.text":
@@ -160,6 +186,8 @@ export const en = {
   "session.away.text": "Your link is fine. This page keeps trying by itself.",
   "session.forbidden.title": "This link is for another room",
   "session.forbidden.text": "Open the room that the link names.",
+  "session.blocked.title": "You have been blocked in this room",
+  "session.blocked.text": "Somebody who runs it has kept this browser out. Only they can let you in again.",
 
   // Roles
   "role.operator": "Operator",
@@ -195,6 +223,7 @@ export const en = {
   "speaker.mute": "Mute",
   "speaker.unmute": "Unmute",
   "speaker.name": "Your name",
+  "speaker.name.change": "Change your name",
   "speaker.connecting": "Joining the stage…",
   "speaker.connected": "You are on stage.",
   "speaker.reconnecting": "The connection broke. You are being brought back by yourself…",
@@ -205,6 +234,7 @@ export const en = {
     "The sound does not get through: this network or its firewall blocks UDP. Try another network, for instance your phone’s, or ask whoever runs the network to allow UDP to this server. It keeps trying by itself.",
   "speaker.refused": "The server did not let you on stage: {detail}",
   "speaker.busy": "The stage does not answer yet. It keeps trying by itself.",
+  "speaker.full": "All seats on stage are taken. You get in by yourself as soon as one is free.",
 
   // Microphone
   "mic.title": "Microphone",
@@ -356,6 +386,10 @@ export const en = {
   "host.block": "Block this device, too",
   "host.block.hint": "It gets in by no other link of this room, and cannot raise a hand.",
   "host.block.confirm": "Remove and block",
+  "host.blocks": "Blocked people",
+  "host.blocks.none": "Nobody is blocked.",
+  "host.blocks.by": "Blocked by {name}",
+  "host.unblock": "Let in again",
   "host.announce": "Announcement",
   "host.announce.label": "Text to everybody on the room’s page",
   "host.announce.send": "Show",
@@ -404,6 +438,24 @@ export const en = {
   "crowd.other": "other",
   "crowd.comma": ", ",
 
+  // Raised hands
+  "hands.title": "Raised hands",
+  "hands.open": "Listeners may raise their hands",
+  "hands.open.hint": "Who is in line already stays there when you switch this off.",
+  "hands.none": "No hand is up.",
+  "hands.count": { one: "{count} hand is up.", other: "{count} hands are up." },
+  "hands.more": { one: "And {count} more behind them.", other: "And {count} more behind them." },
+  "hands.listener": "Listener",
+  "hands.on-stage": "On stage",
+  "hands.invited": "Invited",
+  "hands.away": "May have left",
+  "hands.invite": "Invite",
+  "hands.invite.name": "Invite {name} to speak",
+  "hands.let": "Call on",
+  "hands.let.name": "Call on {name}",
+  "hands.lower": "Lower the hand of {name}",
+  "hands.mine": "Your place in line: {position}",
+
   // Links
   "links.title": "Links",
   "links.listener": "Listeners’ link",
@@ -416,6 +468,8 @@ export const en = {
   "links.revoke": "Revoke the link of {name}",
   "links.move": "Move to the new device",
   "links.asked": "{name} has opened the link on another device.",
+  "links.asked.own": "You have opened your link on another device.",
+  "links.asked.code": "It shows {code}.",
   "links.none": "No links have been made yet.",
   "links.state.unused": "Not opened",
   "links.state.in-use": "In use",

@@ -1,5 +1,5 @@
 /** The staff API, and its problems (RFC 9457). */
-import type { Audience, Link, NotReady, Role, Session, StaffRoom, Stage } from "../api/types";
+import type { Audience, Block, Hands, Link, NotReady, Role, Session, StaffRoom, Stage } from "../api/types";
 
 /** An answer that is no success. `status` 0: there was no answer. */
 export class Problem extends Error {
@@ -109,6 +109,11 @@ export class StaffApi {
     return this.call("POST", `rooms/${room}/${move}`, body);
   }
 
+  /** Relays for who cannot send UDP to the server; their credentials hold for hours. */
+  relays(room: string): Promise<RTCIceServer[]> {
+    return this.call<{ ice_servers: RTCIceServer[] }>("GET", `rooms/${room}/ice`).then((answer) => answer.ice_servers);
+  }
+
   audience(room: string): Promise<Audience> {
     return this.call("GET", `rooms/${room}/audience`);
   }
@@ -131,8 +136,17 @@ export class StaffApi {
     return this.call("DELETE", `rooms/${room}/links/${link}`);
   }
 
-  moveLink(room: string, link: string): Promise<void> {
-    return this.call("POST", `rooms/${room}/links/${link}/move`, {});
+  /** `code`: the digits that the new device shows, so that nobody else's device comes between. */
+  moveLink(room: string, link: string, code: string | null): Promise<void> {
+    return this.call("POST", `rooms/${room}/links/${link}/move`, code === null ? {} : { code });
+  }
+
+  blocks(room: string): Promise<Block[]> {
+    return this.call<{ blocks: Block[] }>("GET", `rooms/${room}/blocks`).then((answer) => answer.blocks);
+  }
+
+  unblock(room: string, person: string): Promise<void> {
+    return this.call("DELETE", `rooms/${room}/blocks/${person}`);
   }
 
   mute(room: string, person: string, muted: boolean): Promise<void> {
@@ -169,6 +183,26 @@ export class StaffApi {
 
   deliver(room: string, blockSteps: number | null): Promise<StaffRoom> {
     return this.call("PUT", `rooms/${room}/delivery`, { block_steps: blockSteps });
+  }
+
+  openHands(room: string, open: boolean): Promise<Hands> {
+    return this.call("PUT", `rooms/${room}/hands`, { open });
+  }
+
+  inviteHand(room: string, hand: string): Promise<Hands> {
+    return this.call("POST", `rooms/${room}/hands/${hand}/invite`, {});
+  }
+
+  lowerHand(room: string, hand: string): Promise<void> {
+    return this.call("DELETE", `rooms/${room}/hands/${hand}`);
+  }
+
+  raiseHand(room: string): Promise<Hands> {
+    return this.call("PUT", `rooms/${room}/hands/me`, {});
+  }
+
+  lowerOwnHand(room: string): Promise<Hands> {
+    return this.call("DELETE", `rooms/${room}/hands/me`);
   }
 
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -40,20 +40,35 @@ export function Door({ room, children }: Props) {
         text={t(`session.${state.status}.text`)}
         testid={`session-${state.status}`}
       >
-        {state.status === "in-use" && state.mayTakeOver && <TakeOver onClick={() => void keeper.open(true)} />}
+        {state.status === "in-use" && (
+          <InUse code={state.code} onTakeOver={state.mayTakeOver ? () => void keeper.open(true) : null} />
+        )}
       </Message>
     </Page>
   );
 }
 
-function TakeOver({ onClick }: { onClick: () => void }) {
+/** The digits to compare, and the way in where the other device is gone. */
+function InUse({ code, onTakeOver }: { code: string; onTakeOver: (() => void) | null }) {
   const { t } = useI18n();
   return (
     <>
-      <p>{t("session.take-over.text")}</p>
-      <Button kind="primary" onClick={onClick} testid="take-over">
-        {t("session.take-over")}
-      </Button>
+      {code && (
+        <p>
+          {t("session.in-use.code")}{" "}
+          <strong class="code" dir="ltr" data-testid="device-code">
+            {code}
+          </strong>
+        </p>
+      )}
+      {onTakeOver && (
+        <>
+          <p>{t("session.take-over.text")}</p>
+          <Button kind="primary" onClick={onTakeOver} testid="take-over">
+            {t("session.take-over")}
+          </Button>
+        </>
+      )}
     </>
   );
 }

@@ -50,18 +50,6 @@ export function LinksCard({ api, room, links, watch }: Props) {
                 onClick={() => change(() => api.revoke(room.room, link.link))}
                 testid="link-revoke"
               />
-              {link.state === "asked" && (
-                <div class="asked" role="status">
-                  <p>{t("links.asked", { name: link.name })}</p>
-                  <Button
-                    kind="primary"
-                    onClick={() => change(() => api.moveLink(room.room, link.link))}
-                    testid="link-move"
-                  >
-                    {t("links.move")}
-                  </Button>
-                </div>
-              )}
             </li>
           ))}
       </ul>

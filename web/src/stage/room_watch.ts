@@ -1,5 +1,5 @@
 /** The room as the staff sees it: snapshots, then the event stream, for as long as the page is open. */
-import type { Audience, Link, Stage, StaffRoom } from "../api/types";
+import type { Audience, Hands, Link, RoleChange, Stage, StaffRoom } from "../api/types";
 import { Backoff } from "../lib/backoff";
 import { EventReader, type ServerEvent } from "../lib/sse";
 import { Store } from "../lib/store";
@@ -10,7 +10,12 @@ export interface WatchState {
   room: StaffRoom | null;
   stage: Stage | null;
   audience: Audience | null;
+  hands: Hands | null;
   links: Link[];
+  /** One's own link: its role is one's role. */
+  own: Link | null;
+  /** The newest change of one's own role. */
+  change: RoleChange | null;
 }
 
 export interface WatchListener {
@@ -23,7 +28,16 @@ export interface WatchListener {
 const SILENCE_MS = 25_000;
 
 export class RoomWatch {
-  readonly store = new Store<WatchState>({ connected: false, room: null, stage: null, audience: null, links: [] });
+  readonly store = new Store<WatchState>({
+    connected: false,
+    room: null,
+    stage: null,
+    audience: null,
+    hands: null,
+    links: [],
+    own: null,
+    change: null,
+  });
   private readonly backoff = new Backoff(500, 5_000);
   private stopped = false;
   private withLinks = false;
@@ -116,8 +130,14 @@ export class RoomWatch {
       case "audience":
         this.store.patch({ audience: value as Audience });
         break;
+      case "hands":
+        this.store.patch({ hands: value as Hands });
+        break;
       case "link":
         this.takeLink(value as Link);
+        break;
+      case "role":
+        this.takeRole(value as RoleChange);
         break;
       case "session":
         if ((value as { replaced?: boolean }).replaced) {
@@ -128,7 +148,12 @@ export class RoomWatch {
     }
   }
 
+  private takeRole(change: RoleChange): void {
+    if (change.person === this.api.session.person) this.store.patch({ change });
+  }
+
   private takeLink(link: Link): void {
+    if (link.link === this.api.session.person) this.store.patch({ own: link });
     const { links } = this.store.get();
     const known = links.some((each) => each.link === link.link);
     this.store.patch({

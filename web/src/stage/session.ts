@@ -7,9 +7,9 @@ import { openSession, Problem } from "./api";
 
 export type SessionState =
   | { status: "opening" }
-  | { status: "none" | "invalid" | "replaced" | "away" | "forbidden" }
-  /** `mayTakeOver`: the device that holds the link is gone, and this one may have it without a host. */
-  | { status: "in-use"; mayTakeOver: boolean }
+  | { status: "none" | "invalid" | "blocked" | "replaced" | "away" | "forbidden" }
+  /** `code`: the digits by which this device is known; `mayTakeOver`: the device that holds the link is gone. */
+  | { status: "in-use"; code: string; mayTakeOver: boolean }
   | { status: "open"; session: Session };
 
 const ASK_AGAIN_MS = 4_000;
@@ -68,8 +68,11 @@ export class SessionKeeper {
 
   private refused(error: unknown): void {
     if (error instanceof Problem && error.status === 409) {
-      this.store.set({ status: "in-use", mayTakeOver: error.body["may_take_over"] === true });
+      const { code, may_take_over: gone } = error.body;
+      this.store.set({ status: "in-use", code: typeof code === "string" ? code : "", mayTakeOver: gone === true });
       this.timer = setTimeout(() => void this.open(), ASK_AGAIN_MS);
+    } else if (error instanceof Problem && error.slug === "blocked") {
+      this.store.set({ status: "blocked" });
     } else if (error instanceof Problem && !error.passing) {
       this.store.set({ status: "invalid" });
     } else {

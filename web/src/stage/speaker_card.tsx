@@ -1,12 +1,13 @@
 /** Joining, muting oneself, leaving. */
 import { useState } from "preact/hooks";
-import { isOpen, type Role, type StaffRoom, type StagePerson } from "../api/types";
+import { type Hands, isOpen, type Role, type StaffRoom, type StagePerson } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import type { TextKey } from "../i18n/i18n";
 import { useStore } from "../lib/store";
 import { Icon } from "../ui/icons";
 import { Button } from "../ui/parts";
 import type { StaffApi } from "./api";
+import { OwnHand } from "./hands_card";
 import type { Microphone } from "./microphone";
 import type { Presence, PresenceState } from "./presence";
 import { SoundHint } from "./sound_meter";
@@ -17,6 +18,7 @@ interface Props {
   room: StaffRoom;
   role: Role;
   me: StagePerson | null;
+  hands: Hands | null;
   presence: Presence;
   microphone: Microphone;
 }
@@ -29,7 +31,7 @@ const TOLD: Record<PresenceState["status"], TextKey | null> = {
   reconnecting: "speaker.reconnecting",
 };
 
-export function SpeakerCard({ api, room, role, me, presence, microphone }: Props) {
+export function SpeakerCard({ api, room, role, me, hands, presence, microphone }: Props) {
   const { t } = useI18n();
   const state = useStore(presence.store);
   const mic = useStore(microphone.store);
@@ -50,6 +52,7 @@ export function SpeakerCard({ api, room, role, me, presence, microphone }: Props
           <Button icon="leave" onClick={() => presence.leave()} testid="leave">
             {t("speaker.leave")}
           </Button>
+          {role === "speaker" && hands && me && <OwnHand api={api} room={room.room} hands={hands} />}
         </div>
       )}
       <p class="hint" role="status" data-testid="speaker-status">
@@ -61,12 +64,12 @@ export function SpeakerCard({ api, room, role, me, presence, microphone }: Props
         </p>
       )}
       {state.status === "on-stage" && <SoundHint me={me} />}
-      {!over && <NameField api={api} room={room.room} />}
+      {!over && <Name api={api} room={room.room} folded={state.status === "on-stage"} />}
     </section>
   );
 }
 
-function MuteButton({ api, room, role, me, microphone }: Omit<Props, "presence">) {
+function MuteButton({ api, room, role, me, microphone }: Omit<Props, "presence" | "hands">) {
   const { t } = useI18n();
   const { act, problem } = useAction();
   const muted = me?.muted_by ?? null;
@@ -92,6 +95,18 @@ function MuteButton({ api, room, role, me, microphone }: Omit<Props, "presence">
         </p>
       )}
     </>
+  );
+}
+
+/** On stage one's name is out of the way of what one may need in a hurry. */
+function Name({ folded, ...props }: { api: StaffApi; room: string; folded: boolean }) {
+  const { t } = useI18n();
+  if (!folded) return <NameField {...props} />;
+  return (
+    <details class="details">
+      <summary>{t("speaker.name.change")}</summary>
+      <NameField {...props} />
+    </details>
   );
 }
 

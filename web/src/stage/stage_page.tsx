@@ -8,9 +8,12 @@ import { AirBanner, airOf, useAirEverywhere } from "./air";
 import { Alarm } from "./alarm";
 import { AnnounceCard } from "./announce_card";
 import type { StaffApi } from "./api";
+import { AskedNotices } from "./asked_notice";
 import { AudienceCard } from "./audience_card";
+import { BlocksCard } from "./blocks_card";
 import { DeliveryCard } from "./delivery_card";
 import { EditCard } from "./edit_card";
+import { HandsCard } from "./hands_card";
 import { LinksCard } from "./links_card";
 import { Microphone } from "./microphone";
 import { MicCard } from "./mic_card";
@@ -59,7 +62,7 @@ export function StagePage(props: Props) {
   const { api } = props;
   const { t, number } = useI18n();
   const { microphone, presence, watch } = useStage(props);
-  const { room, stage, audience, links, connected } = useStore(watch.store);
+  const { room, stage, audience, hands, links, own, change, connected } = useStore(watch.store);
   const here = useStore(presence.store);
   useEffect(() => {
     void watch.run();
@@ -67,20 +70,21 @@ export function StagePage(props: Props) {
   }, [watch]);
   const { person } = api.session;
   const me = personOf(stage, person);
-  const role = me?.role ?? api.session.role;
+  const role = own?.role ?? api.session.role;
   const runs = RUNS_SHOW.includes(role);
+  const orders = KEEPS_ORDER.includes(role);
+  useEffect(() => watch.seesLinks(orders), [watch, orders]);
   const air = airOf(here.status === "on-stage", stage?.on_air ?? false, me?.muted_by ?? null);
   useEffect(() => {
     if (room) presence.roomIs(room.state);
     if (stage) presence.epochIs(stage.epoch);
     microphone.setLive(!me?.muted_by);
   });
-  useEffect(() => watch.seesLinks(runs), [watch, runs]);
+
   useAirEverywhere(air, room?.title ?? "");
   if (!room) {
     return <Page home={false}>{connected ? <p role="status">{t("app.loading")}</p> : <Waiting />}</Page>;
   }
-  const orders = KEEPS_ORDER.includes(role);
   const over = room.state === "ended" || room.state === "published";
   const speaks = SPEAKS.includes(role);
   const mic = speaks && <MicCard microphone={microphone} presence={presence} />;
@@ -106,20 +110,30 @@ export function StagePage(props: Props) {
           {t("speaker.offline")}
         </p>
       )}
-      <RoleNotice stage={stage} person={person} />
+      <RoleNotice change={change} stage={stage} />
       {orders && stage && <Alarm stage={stage} />}
       <AirBanner air={air} state={room.state} mutedBy={me?.muted_by ?? null} onAir={stage?.on_air ?? false} />
       {/* The order is a phone's: what one needs at once stands first. On a desk there are two columns. */}
       <div class={orders ? "stage-desk" : "column"}>
         <div class="column desk-first">
           {speaks && (
-            <SpeakerCard api={api} room={room} role={role} me={me} presence={presence} microphone={microphone} />
+            <SpeakerCard
+              api={api}
+              room={room}
+              role={role}
+              me={me}
+              hands={hands}
+              presence={presence}
+              microphone={microphone}
+            />
           )}
           {here.status !== "on-stage" && mic}
           {runs && <ShowCard api={api} room={room} stage={stage} watch={watch} />}
         </div>
         <div class="column desk-side">
+          <AskedNotices api={api} room={room.room} links={links} own={own} watch={watch} />
           <RosterCard api={api} room={room} stage={stage} role={role} orders={orders} />
+          {orders && hands && !over && <HandsCard api={api} room={room.room} hands={hands} />}
           {orders ? (
             <AnnounceCard api={api} room={room} watch={watch} />
           ) : (
@@ -137,6 +151,7 @@ export function StagePage(props: Props) {
             <AudienceCard audience={audience} byEdge={role === "operator"} />
           )}
           {runs && !over && <StageSettingsCard api={api} room={room} stage={stage} watch={watch} />}
+          {orders && !over && <BlocksCard api={api} room={room.room} />}
           {SETS_DELIVERY.includes(role) && !over && (
             <DeliveryCard
               api={api}

@@ -1,5 +1,5 @@
 /** Who may do what to whom on stage (as room/stage.py decides it), and what became of one's own role. */
-import type { Role, Stage, StagePerson } from "../api/types";
+import type { Role, RoleChange, Stage, StagePerson } from "../api/types";
 
 const MANAGES: Readonly<Record<Role, readonly Role[]>> = {
   operator: ["host", "cohost", "speaker", "moderator"],
@@ -31,23 +31,13 @@ export function seatsTaken(stage: Stage | null): number {
 }
 
 export type RoleNews =
-  | { kind: "host-left"; name: string }
-  | { kind: "host-gave"; name: string }
-  | { kind: "host" | "cohost" | "speaker" | "moderator" };
+  { kind: "host-left" | "host-gave"; name: string } | { kind: "host" | "cohost" | "speaker" | "moderator" };
 
-/**
- * What to tell a person whose role is another one than a moment ago; null where it is the same.
- *
- * A host who has become something else in the same moment has handed over; one who is not connected has left.
- */
-export function roleNews(before: Stage | null, after: Stage | null, person: string): RoleNews | null {
-  const was = personOf(before, person)?.role;
-  const role = personOf(after, person)?.role;
-  if (!was || !role || was === role || role === "operator") return null;
+/** What to tell a person whose role has changed; of a host who has left, the stage still knows the name. */
+export function roleNews({ role, why, by, person }: RoleChange, stage: Stage | null): RoleNews | null {
+  if (role === "operator") return null;
   if (role !== "host") return { kind: role };
-  const hosts = before?.people.filter((each) => each.role === "host" && each.person !== person) ?? [];
-  const gave = hosts.find((each) => personOf(after, each.person)?.role === "cohost");
-  if (gave) return { kind: "host-gave", name: gave.name };
-  const left = hosts.find((each) => !personOf(after, each.person)?.connected);
-  return left ? { kind: "host-left", name: left.name } : { kind: "host" };
+  if (by !== null) return { kind: "host-gave", name: by };
+  const left = stage?.people.find((each) => each.role === "host" && !each.connected && each.person !== person);
+  return why === "host-absent" && left ? { kind: "host-left", name: left.name } : { kind: "host" };
 }
