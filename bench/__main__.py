@@ -8,7 +8,20 @@ from bench.report import arguments
 
 NAMES = (
     *("latency", "fidelity", "stage", "takeover", "start"),
-    *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "isolation", "rooms", "caches"),
+    *(
+        "fanout",
+        "hold",
+        "memory",
+        "cores",
+        "join",
+        "hls",
+        "neighbours",
+        "tls",
+        "fronts",
+        "isolation",
+        "rooms",
+        "caches",
+    ),
     "mobile",
     *("delay", "drift"),
 )

@@ -7,9 +7,9 @@ sleeps between its looks, runs beside them on both. Imbalance is the distance of
 import asyncio
 import sys
 
-from bench.cost import cost, middle, spread
+from bench.cost import cost
 from bench.crowd import crowd
-from bench.report import Goal, arguments, machine, report
+from bench.report import Goal, arguments, machine, middle, report, shown
 from bench.room import run
 from bench.site import PUSH, site
 
@@ -48,9 +48,9 @@ async def main() -> bool:
     ratios = [two[0] / one[0] for one, two in found]
     uneven = [max(abs(each - count / 2) for each in two[1]) / (count / 2) for _, two in found]
     notes = [
-        f"{count} listeners, {rounds} rounds; median (least to most): ratio {spread(ratios)}",
+        f"{count} listeners, {rounds} rounds; median (least to most): ratio {shown(ratios)}",
         *(
-            f"{name}: {spread([each[at][0] for each in found])} us a listener-second; "
+            f"{name}: {shown([each[at][0] for each in found])} us a listener-second; "
             f"a chunk is at the listener {found[-1][at][2]} after it is due"
             for at, name in enumerate(("one edge", "two edges"))
         ),

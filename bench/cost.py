@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import median
 
 from bench.account import cpu_ns
 from bench.crowd import Crowd, Said

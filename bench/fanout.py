@@ -14,10 +14,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bench.compiled import compiled
-from bench.cost import Cost, cost, middle, spread
+from bench.cost import Cost, cost
 from bench.crowd import Crowd, crowd
 from bench.peers import icecast, running
-from bench.report import Goal, arguments, machine, report
+from bench.report import Goal, arguments, machine, middle, report, shown
 from bench.room import run
 from bench.site import PUSH, Site, site
 from bench.source import icecast_source
@@ -127,9 +127,9 @@ async def main() -> bool:
             print(f"round {number + 1}: " + ", ".join(f"{name} {each.us:.1f}" for name, each in found[-1].items()))
     ratios = {key: [each[over].us / each[under].us for each in found] for key, (over, under) in RATIOS.items()}
     notes = [f"{count} listeners, {rounds} rounds; ratios: median (least to most); us: CPU a listener-second"]
-    notes += [f"{key}: {spread(values)}" for key, values in ratios.items()]
+    notes += [f"{key}: {shown(values)}" for key, values in ratios.items()]
     for name, last in found[-1].items():
-        us = spread([each[name].us for each in found])
+        us = shown([each[name].us for each in found])
         notes.append(f"{name}: {us} us; a chunk is at the listener {last.mouth_to_ear} after it is due")
     detail = [{name: each.us for name, each in measured.items()} for measured in found]
     figures = {key: middle(values) for key, values in ratios.items()}

@@ -13,10 +13,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from bench.account import kernel_bytes, rss_bytes
-from bench.cost import middle, spread
 from bench.crowd import crowd
 from bench.peers import MOUNT, icecast, nginx
-from bench.report import Goal, arguments, machine, report
+from bench.report import Goal, arguments, machine, middle, report, shown
 from bench.room import run
 from bench.site import PUSH, site
 
@@ -115,7 +114,7 @@ async def main() -> bool:
         "rss_vs_nchan": middle([a / b for a, b in zip(own["edge"], own["nchan"], strict=True)]),
     }
     notes = [f"{count} listeners, {rounds} rounds, bytes a listener: median (least to most)"]
-    notes += [f"{name}: own {spread(own[name])}, kernel {spread(kernel[name])}" for name in SERVERS]
+    notes += [f"{name}: own {shown(own[name])}, kernel {shown(kernel[name])}" for name in SERVERS]
     return report("memory", GOALS, figures, path=options.json, before=before, notes=notes, detail=found)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from stentor.bus.port import live_audience_subject
+from stentor.clock import NS_PER_S
 from stentor.control.crowd import WINDOW_S, Crowd, quantile
 from stentor.room.documents import AudienceReport, PlayersReport
 from tests.fakes.clock import VirtualClock
@@ -65,6 +66,13 @@ async def test_only_what_happened_lately_is_shown(crowd: Crowd, clock: VirtualCl
     assert (shown.joins, shown.transports["hls"].joins, shown.edges[0].transports["hls"].joins) == (7, 4, 4)
     await pass_time(crowd, clock, WINDOW_S + 20)
     assert (crowd.shown("demo").joins, crowd.shown("demo").cuts) == (0, {})
+
+
+async def test_a_control_that_has_only_begun_counts_all_of_a_young_edge(crowd: Crowd, clock: VirtualClock) -> None:
+    for age_s, joins in ((WINDOW_S - 1, 9), (WINDOW_S + 1, 0)):
+        started_ns = clock.wall_ns() - age_s * NS_PER_S
+        crowd.take(f"room-{joins}", report("a", started_ns=started_ns, joins={"push": 9}))
+        assert crowd.shown(f"room-{joins}").joins == joins
 
 
 async def test_sums_go_on_when_an_edge_begins_anew(crowd: Crowd, clock: VirtualClock) -> None:
