@@ -8,21 +8,8 @@ from bench.report import arguments
 
 NAMES = (
     *("latency", "fidelity", "stage", "takeover", "start"),
-    *(
-        "fanout",
-        "hold",
-        "memory",
-        "cores",
-        "join",
-        "hls",
-        "neighbours",
-        "tls",
-        "fronts",
-        "isolation",
-        "rooms",
-        "caches",
-    ),
-    "mobile",
+    *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "fronts"),
+    *("isolation", "rooms", "caches", "mobile"),
     *("delay", "drift"),
 )
 RESULTS = Path(__file__).parent.parent / "results"

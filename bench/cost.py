@@ -61,13 +61,3 @@ async def cost(listeners: Crowd, pids: Iterable[int], *, steps: int) -> Cost:
     )
     assert got.smallest >= least, f"not the full rate: {got.smallest} bytes instead of {least:.0f} in {seconds:.2f} s"
     return Cost(used / 1e3 / listeners.count / seconds, window, steps)
-
-
-def middle(values: list[float]) -> float:
-    """Return the median of the rounds."""
-    return round(median(values), 3)
-
-
-def spread(values: list[float]) -> str:
-    """Return median and extremes of the rounds as text."""
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
