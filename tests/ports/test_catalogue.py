@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 
 from stentor.errors import ConfigError, StoreUnavailable
 from stentor.room.documents import Announcement, Role
+from stentor.room.hands import Hand, HandState
 from stentor.room.states import RoomState
-from stentor.store.catalogue import AuditEntry, Link, Recording, Room
+from stentor.store.catalogue import AuditEntry, Block, Link, Recording, Room
 from stentor.store.sql import SqlCatalogue
 from stentor.store.sql_engine import create_engine
 from stentor.store.sql_migrate import migrate
@@ -46,7 +47,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def _empty(url: str) -> None:
     engine = create_engine(url)
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE rooms, links, announcements, recordings, audit"))
+        await connection.execute(text("TRUNCATE rooms, links, blocks, hands, announcements, recordings, audit"))
     await engine.dispose()
 
 
@@ -81,11 +82,14 @@ async def test_migrations_make_exactly_the_tables_and_may_run_again(url: str) ->
     await engine.dispose()
 
 
-async def test_rooms_of_an_older_catalogue_leave_blocks_to_the_edges(url: str) -> None:
+async def test_rooms_of_an_older_catalogue_have_what_a_new_room_has(url: str) -> None:
     catalogue = SqlCatalogue(url)
     await catalogue.add_room(ROOM)
     async with catalogue._transaction() as connection:
-        await connection.execute(text("ALTER TABLE rooms DROP COLUMN block_steps"))
+        for column in ("block_steps", "seats", "noise_gate", "hands_open"):
+            await connection.execute(text(f"ALTER TABLE rooms DROP COLUMN {column}"))
+        for table in ("blocks", "hands"):
+            await connection.execute(text(f"DROP TABLE {table}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await migrate(url)
     assert await catalogue.room("demo") == ROOM
@@ -115,7 +119,7 @@ async def test_room_is_stored_with_its_links_and_survives_reopening(url: str) ->
     full = Room(
         "night", "ليلة", created_ns=5, description="Two\nlines", language="ar", state=RoomState.SCHEDULED,
         planned_start_ns=1_795_000_000_000_000_001, time_zone="Asia/Beirut", zero_ns=7, started_ns=8, ended_ns=9,
-        recorded=False, changed_by="Noor", block_steps=4,
+        recorded=False, changed_by="Noor", block_steps=4, seats=50, noise_gate=True,
     )  # fmt: skip
     first = SqlCatalogue(url)
     assert await first.add_room(full, (replace(LINK, room="night"),))
@@ -213,6 +217,83 @@ async def test_same_device_gets_a_new_session_and_asks_no_longer(catalogue: SqlC
     assert (moved.session, moved.asked_device) == ("c", None)
 
 
+async def test_link_is_taken_over_from_the_device_that_is_meant_and_no_other(catalogue: SqlCatalogue) -> None:
+    await catalogue.add_room(ROOM, (LINK,))
+    await catalogue.claim_link("ln1", device="one", session="a")
+    assert await catalogue.claim_link("ln1", device="two", session="b", instead_of="three") is None
+    won: list[str] = []
+
+    async def take_over(device: str) -> None:
+        if await catalogue.claim_link("ln1", device=device, session=device, instead_of="one"):
+            won.append(device)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(8):
+            group.create_task(take_over(f"device {number}"))
+    link = await catalogue.link("ln1")
+    assert link is not None
+    assert [link.device] == won
+    await catalogue.update_link("ln1", {"revoked_ns": 3})
+    assert await catalogue.claim_link("ln1", device="two", session="b", instead_of=won[0]) is None
+
+
+async def test_roles_change_together_or_not_at_all(catalogue: SqlCatalogue) -> None:
+    host = replace(LINK, link="ln2", role=Role.HOST)
+    await catalogue.add_room(ROOM, (LINK, host))
+    hand_over = {"ln1": (Role.SPEAKER, Role.HOST), "ln2": (Role.HOST, Role.COHOST)}
+    changed = await catalogue.give_roles(hand_over)
+    assert changed == [replace(LINK, role=Role.HOST), replace(host, role=Role.COHOST)]
+    assert await catalogue.give_roles(hand_over) is None
+    assert await catalogue.give_roles({"ln1": (Role.HOST, Role.SPEAKER), "nowhere": (Role.HOST, Role.SPEAKER)}) is None
+    await catalogue.update_link("ln2", {"revoked_ns": 1})
+    assert await catalogue.give_roles({"ln1": (Role.HOST, Role.COHOST), "ln2": (Role.COHOST, Role.HOST)}) is None
+    link = await catalogue.link("ln1")
+    assert link is not None
+    assert link.role is Role.HOST
+
+
+async def test_of_those_who_change_a_role_at_once_one_wins(catalogue: SqlCatalogue) -> None:
+    await catalogue.add_room(ROOM, (LINK, replace(LINK, link="ln2")))
+    won: list[Role] = []
+
+    async def give(role: Role) -> None:
+        if await catalogue.give_roles({"ln1": (Role.SPEAKER, role), "ln2": (Role.SPEAKER, role)}):
+            won.append(role)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(8):
+            group.create_task(give(Role.COHOST if number % 2 else Role.MODERATOR))
+    assert {link.role for link in await catalogue.links("demo")} == set(won)
+    assert len(won) == 1
+
+
+async def test_many_links_are_muted_at_once(catalogue: SqlCatalogue) -> None:
+    other = replace(LINK, link="ln2")
+    await catalogue.add_room(ROOM, (LINK, other))
+    assert await catalogue.mute_links(["ln1", "nowhere"]) == [replace(LINK, host_muted=True)]
+    assert await catalogue.mute_links([]) == []
+    assert await catalogue.link("ln2") == other
+
+
+async def test_blocks_are_of_one_room_and_go_with_it(catalogue: SqlCatalogue) -> None:
+    await catalogue.add_room(ROOM)
+    await catalogue.add_room(replace(ROOM, room="other"))
+    amal, bea = Block("ln1", "Amal", 2, "Noor"), Block("ln2", "Bea", 1, "Noor")
+    await catalogue.block("demo", amal, "phone")
+    await catalogue.block("demo", bea, "laptop")
+    await catalogue.block("demo", replace(amal, at_ns=3), "phone")
+    assert await catalogue.blocks("demo") == [bea, amal]
+    assert await catalogue.is_blocked("demo", "phone")
+    assert not await catalogue.is_blocked("other", "phone")
+    assert await catalogue.unblock("demo", "ln1") == amal
+    assert await catalogue.unblock("demo", "ln1") is None
+    assert not await catalogue.is_blocked("demo", "phone")
+    with pytest.raises(StoreUnavailable, match="no room nowhere"):
+        await catalogue.block("nowhere", amal, "phone")
+    await catalogue.delete_room("demo", expected=RoomState.DRAFT)
+    assert await catalogue.blocks("demo") == []
+
+
 async def test_revoked_link_cannot_be_claimed(catalogue: SqlCatalogue) -> None:
     await catalogue.add_room(ROOM, (LINK,))
     await catalogue.update_link("ln1", {"revoked_ns": 3})
@@ -271,3 +352,26 @@ async def test_database_that_is_not_there_says_what_to_do(tmp_path: Path) -> Non
     with pytest.raises(StoreUnavailable, match="try again"):
         await away.ping()
     await away.close()
+
+
+async def test_hands_are_one_a_key_in_the_order_raised(catalogue: SqlCatalogue) -> None:
+    await catalogue.add_room(ROOM)
+    first = Hand("h1", "demo", "key-1", "Amal", raised_ns=2, source="here")
+    second = Hand("h2", "demo", "key-2", "Bea", raised_ns=1, person="ln1", state=HandState.INVITED, link="ln2")
+    for hand in (first, second):
+        await catalogue.put_hand(hand)
+    assert await catalogue.hands("demo") == [second, first]
+    again = replace(first, hand="h3", raised_ns=3)
+    await catalogue.put_hand(again)
+    assert await catalogue.hands("demo") == [second, again]
+    assert await catalogue.rooms_with_hands() == ["demo"]
+    await catalogue.delete_hand("h2")
+    await catalogue.delete_hand("h2")
+    assert await catalogue.hands("demo") == [again]
+    with pytest.raises(StoreUnavailable, match="no room nowhere"):
+        await catalogue.put_hand(replace(first, room="nowhere"))
+    await catalogue.delete_hands("demo")
+    assert await catalogue.rooms_with_hands() == []
+    await catalogue.put_hand(first)
+    assert await catalogue.delete_room("demo", expected=RoomState.DRAFT)
+    assert await catalogue.hands("demo") == []

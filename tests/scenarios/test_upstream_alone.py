@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -106,6 +107,24 @@ async def until_counted(base: str, listeners: int) -> None:
             await asyncio.sleep(0.1)
 
 
+async def hand_goes_up(made: Chain, base: str) -> None:
+    """Raise a hand at the lowest edge: the operator calls on it, and it is told of the link that it was given."""
+    operator = await made.top.operator()
+    await operator.call("PUT", "/rooms/night/hands", {"open": True})
+    key = {"key": "0123456789abcdef" * 2}
+    async with httpx.AsyncClient(base_url=f"{base}/r/night") as client, asyncio.timeout(20):
+        while not (await client.get("/state.json")).json()["hands_open"]:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+        assert (await client.post("/hand", json={**key, "name": "Amal"})).json()["position"] == 1
+        shown: Any = await operator.call("GET", "/rooms/night/hands")
+        (hand,) = shown["hands"]
+        assert (hand["name"], hand["here"]) == ("Amal", True)
+        await operator.call("POST", f"/rooms/night/hands/{hand['hand']}/invite")
+        told = (await client.post("/hand", json={**key, "ask": True})).json()
+    assert told["state"] == "invited"
+    assert (await made.top.staff(told["url"])).session
+
+
 @pytest.mark.timeout(180)
 async def test_three_edges_deep_and_the_middle_one_dies(tmp_path: Path) -> None:
     async with chain(tmp_path) as made:
@@ -124,6 +143,7 @@ async def test_three_edges_deep_and_the_middle_one_dies(tmp_path: Path) -> None:
                 metrics = page.body.decode()
                 assert sample(metrics, "stentor_edge_relays_count") == 1
                 assert sample(metrics, "stentor_edge_relay_streams_count") == 2, "opus and mp3, once each"
+            await hand_goes_up(made, low_url)
             await until_counted(made.top.audience_url, 3)  # two of push and the player of HLS at either end as one
 
             middle.process.kill()

@@ -17,7 +17,16 @@ from stentor.bus.upstream_absent import Absent
 from stentor.bus.upstream_http import AWAY, UpstreamAddress, ask, describe
 from stentor.bus.upstream_key import SCHEME, answer, nonce_of
 from stentor.bus.upstream_socket import UpstreamSocket, upgraded
-from stentor.bus.upstream_wire import PATH, VERSION, Kind, pack, pack_after, unpack
+from stentor.bus.upstream_wire import (
+    PATH,
+    VERSION,
+    Kind,
+    pack,
+    pack_after,
+    pack_numbered,
+    unpack,
+    unpack_numbered,
+)
 from stentor.bus.wire import step_of
 from stentor.clock import Clock
 from stentor.errors import BusUnavailable, StentorError, Unauthenticated
@@ -27,6 +36,7 @@ from stentor.telemetry import logger
 _SILENT_S = 3.0
 _PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
 _REFUSED_PAUSE_S = 5.0
+_NO_ANSWER = "The edge above has no answer at the moment. Try again in a few seconds."
 _TARGET = f"{PATH}?version={VERSION}"
 
 _connected = Gauge("stentor_bus_upstream_connected", "1 while the edge above answers and is ready")
@@ -85,6 +95,8 @@ class UpstreamBus(Absent):
         self._shelves = {"rooms": _Shelf(), "stages": _Shelf()}
         self._streams: dict[str, _Stream] = {}
         self._patterns: list[tuple[str, Deliver]] = []
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
+        self._asks = 0
 
     @classmethod
     @asynccontextmanager
@@ -162,6 +174,9 @@ class UpstreamBus(Absent):
             self._socket = None
             for stream in self._streams.values():
                 stream.caught_up.clear()
+            for answered in self._asked.values():
+                if not answered.done():
+                    answered.set_exception(BusUnavailable(_NO_ANSWER))
 
     def _take(self, socket: UpstreamSocket, kind: Kind, name: str, payload: bytes) -> None:
         if kind is Kind.MESSAGE:
@@ -175,6 +190,11 @@ class UpstreamBus(Absent):
         elif kind is Kind.CAUGHT_UP:
             if name in self._streams:
                 self._streams[name].caught_up.set()
+        elif kind is Kind.ANSWER:
+            number, answer = unpack_numbered(payload)
+            answered = self._asked.get(number)
+            if answered is not None and not answered.done():
+                answered.set_result(answer)
         elif kind is Kind.STATUS:
             socket.send(pack(Kind.ALIVE))
             why = payload.decode(errors="replace")
@@ -256,8 +276,10 @@ class UpstreamBus(Absent):
             self._socket.send(message)
 
     async def request(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes:
-        """Answer for an origin's ring: with nothing, once the subscription has said all that the edge above holds."""
-        _, room, verb = subject.split(".")
+        """Pass a listener's hand up; answer for an origin's ring with nothing, once all that is held above was said."""
+        role, room, verb = subject.split(".")
+        if (role, verb) == ("control", "hand"):
+            return await self._ask(subject, payload, timeout_s)
         if verb != "ring":
             raise BusUnavailable("An edge behind an edge has no way to an origin.")
         stream = self._streams.get(live_chunk_subject(room, RingRead.model_validate_json(payload).rendition))
@@ -268,6 +290,23 @@ class UpstreamBus(Absent):
         except TimeoutError as error:
             raise BusUnavailable(f"The edge above says nothing of {subject}.") from error
         return b""
+
+    async def _ask(self, subject: str, payload: bytes, timeout_s: float) -> bytes:
+        number = self._asks = (self._asks + 1) % 2**32
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answered
+        try:
+            if self._socket is None or not self._socket.send(pack(Kind.ASK, subject, pack_numbered(number, payload))):
+                raise BusUnavailable(_NO_ANSWER)
+            async with asyncio.timeout(timeout_s):
+                answer = await answered
+        except TimeoutError as error:
+            raise BusUnavailable(_NO_ANSWER) from error
+        finally:
+            del self._asked[number]
+        if not answer:
+            raise BusUnavailable(_NO_ANSWER)
+        return answer
 
     # bus.port.Documents
 

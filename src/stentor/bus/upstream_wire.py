@@ -12,10 +12,11 @@ PATH = "/relay"
 VERSION = "1"
 
 _AFTER = struct.Struct(">q")
+_NUMBER = struct.Struct(">I")
 
 
 class Kind(IntEnum):
-    """What a message is. Down: the first six; up: ALIVE, SUBSCRIBE, UNSUBSCRIBE, and MESSAGE for audience reports."""
+    """What a message is. Down: the first six and ANSWER; up: the others, and MESSAGE for audience reports."""
 
     DOCUMENT = 1
     """Name: bucket/key. Payload: the document as JSON."""
@@ -35,6 +36,10 @@ class Kind(IntEnum):
     """Name: a chunk subject. Payload: the last step that is held below (see ``pack_after``)."""
     UNSUBSCRIBE = 9
     """Name: a chunk subject."""
+    ASK = 10
+    """Name: the subject of a request. Payload: its number (see ``pack_numbered``) and the request."""
+    ANSWER = 11
+    """Payload: the number of a request and its answer, which is empty if there was none."""
 
 
 def pack(kind: Kind, name: str = "", payload: bytes = b"") -> bytes:
@@ -53,6 +58,18 @@ def unpack(message: bytes) -> tuple[Kind, str, bytes]:
     if end > len(message):
         raise MediaError("A message of the relay is cut short.")
     return kind, name, message[end:]
+
+
+def pack_numbered(number: int, payload: bytes) -> bytes:
+    """Return the payload of ASK or ANSWER: a number (u32) before what is asked or answered."""
+    return _NUMBER.pack(number) + payload
+
+
+def unpack_numbered(payload: bytes) -> tuple[int, bytes]:
+    """Return number and content of an ASK or ANSWER; raises MediaError."""
+    if len(payload) < _NUMBER.size:
+        raise MediaError("A request of the relay has no number.")
+    return int(_NUMBER.unpack_from(payload)[0]), payload[_NUMBER.size :]
 
 
 def pack_after(step: int) -> bytes:

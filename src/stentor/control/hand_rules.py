@@ -33,6 +33,7 @@ _TICK_S = 0.5
 _OVER_EVERY_TICKS = 20
 _GONE_NS = 180 * NS_PER_S
 _AWAY_NS = 30 * NS_PER_S
+_CALLED = frozenset({HandState.INVITED, HandState.JOINED})
 _SOON = 10
 _SOON_S, _LATER_S, _FULL_S = 3.0, 10.0, 30.0
 
@@ -89,7 +90,13 @@ class HandRules:
             return await self._raise(room, desk, key, ask)
         if ask.verb == "lower":
             return await self._withdraw(room, desk, key)
-        return await self._how_it_stands(desk, desk.line.of(key))
+        hand = desk.line.of(key)
+        stands = await self._how_it_stands(desk, hand)
+        if hand is not None and hand.state in _CALLED and stands.state == "declined":  # the link was revoked
+            async with desk.turn:
+                if desk.line.of(key) is hand:
+                    await self._put(desk, replace(hand, state=HandState.DECLINED))
+        return stands
 
     async def _raise(self, room: str, desk: _Desk, key: str, ask: HandAsk) -> HandAnswer:
         name = one_line(ask.name, what="your name")
@@ -126,7 +133,7 @@ class HandRules:
                 state="waiting", position=position, retry_after_s=_SOON_S if position <= _SOON else _LATER_S
             )
         link = await self._catalogue.link(hand.link) if hand.link is not None else None
-        if hand.state in (HandState.INVITED, HandState.JOINED) and link is not None and link.revoked_ns is None:
+        if hand.state in _CALLED and link is not None and link.revoked_ns is None:
             return HandAnswer(state="invited", url=self._staff.url_of(link))
         return HandAnswer(state="declined")
 
@@ -161,7 +168,7 @@ class HandRules:
         return await self.shown(room, who.role, who.person)
 
     async def invite(self, who: Staff, room: str, hand_id: str) -> HandsOut:
-        """Call on somebody: a listener is given a speaker's link; on stage the host's mute ends and the hand comes down.
+        """Call on somebody: a listener gets a speaker's link; on stage a host's mute ends, and the hand comes down.
 
         Raises NotFound for a hand that is no longer up, Conflict ``stage-full``.
         """
@@ -188,7 +195,7 @@ class HandRules:
                 await self._remove(desk, hand)
             else:
                 await self._take_back(hand)
-                await self._put(desk, replace(hand, state=HandState.DECLINED, link=None))
+                await self._put(desk, replace(hand, state=HandState.DECLINED))
         log.info("hand_lowered", room=room, by=who.person)
 
     async def bar(self, room: str, person: str) -> None:
@@ -212,6 +219,7 @@ class HandRules:
     async def shown(self, room: str, role: Role, person: str) -> HandsOut:
         """Return the line as somebody may see it."""
         desk = await self._desk(room)
+        desk.open = (await self._rooms.get(room)).hands_open
         return self._shown(room, desk, role, person)
 
     # What lines are made of
@@ -275,11 +283,13 @@ class HandRules:
         own = desk.line.of(person)
         calls = allowed(role, Action.CALL_HANDS)
         now, there = self._clock.monotonic_ns(), self._on_stage(room)
+        following = self._hub.following(room)
         hands = []
         for hand in up[:MOST_SHOWN] if calls else []:
             known = there.get(hand.person or "")
             asked_ns = desk.seen.get(hand.key, desk.began_ns)
             here = known.connected if known else hand.person is None and now - asked_ns < _AWAY_NS
+            here = here or hand.link in following  # they have opened their invitation
             hands.append(shown_hand(hand, desk.line, known.name if known else hand.name, here=here))
         mine = desk.line.position(own) if own is not None else None
         return HandsOut(open=desk.open, total=len(up), mine=mine, hands=hands)
@@ -297,7 +307,7 @@ class HandRules:
                     loaded = True
                 for room, desk in list(self._desks.items()):
                     await self._tidy(room, desk)
-                    if ticks % _OVER_EVERY_TICKS == 0:
+                    if ticks % _OVER_EVERY_TICKS == 0 and desk.line.all():
                         await self._end_if_over(room, desk)
             except StoreUnavailable as error:
                 log.warning("hands_wait", error=error.detail)
@@ -331,7 +341,6 @@ class HandRules:
             except NotFound:
                 self._desks.pop(room, None)
                 return
-            desk.open = stored.hands_open
             if stored.state in (RoomState.ENDED, RoomState.PUBLISHED):
                 await self._catalogue.delete_hands(room)
                 self._desks.pop(room, None)

@@ -65,13 +65,16 @@ async def remove(
 ) -> None:
     """End a person's sound at once and revoke their link.
 
-    With `block` their browser opens no other link of this room any more, and loses those that it has. Refused
+    With `block` their browser opens no other link of this room any more, and loses those that it has; who came by a
+    raised hand can raise none any more. Refused
     (`shares-browser`) if one of those is one's own, or of somebody whom one may not remove.
     """
     who.require(room, Action.REMOVE)
     if block:
         who.require(room, Action.BLOCK)
     await rules.stage.remove(who, room, person, block=block)
+    if block:
+        await rules.hands.bar(room, person)
 
 
 @router.get("/blocks", summary="Who is blocked", responses=problems(401, 403, 404))
@@ -87,6 +90,7 @@ async def unblock(room: RoomPath, person: PersonPath, rules: Using, who: Who) ->
     """Let a blocked browser into this room again. The link stays revoked: make a new one."""
     who.require(room, Action.BLOCK)
     await rules.stage.unblock(who, room, person)
+    await rules.hands.unbar(room, person)
 
 
 @router.post("/people/{person}/role", summary="Give a role", responses=problems(401, 403, 404, 409))

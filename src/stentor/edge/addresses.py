@@ -39,6 +39,16 @@ def client_address(peer: str, header: str, trusted: tuple[Network, ...]) -> str:
     return client
 
 
+def network_of(address: str) -> str:
+    """Return what one house has at most: an address of IPv4, the first 64 bits of one of IPv6."""
+    if ":" not in address:
+        return address
+    try:
+        return str(int(ipaddress.IPv6Address(address.partition("%")[0])) >> 64)
+    except ValueError:
+        return address
+
+
 def _trusts(trusted: tuple[Network, ...], address: Address | None) -> bool:
     return address is not None and any(address in network for network in trusted)
 

@@ -9,12 +9,12 @@ import hashlib
 from bisect import bisect_left
 from collections import OrderedDict
 from enum import StrEnum
-from ipaddress import IPv6Address
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stentor.clock import NS_PER_S, MonotonicNs
+from stentor.edge.addresses import network_of
 from stentor.edge.metrics import BEACONS, REPORTED_JOIN, REPORTED_LATENCY, REPORTED_PLAYED, REPORTED_STALLED, STALLS
 from stentor.errors import BadRequest, RequestError, TooLarge
 from stentor.room.documents import JOIN_BOUNDS_MS, LATENCY_BOUNDS_MS, PlayersReport
@@ -80,7 +80,7 @@ class BeaconRate:
 
     def take(self, address: str, now: MonotonicNs) -> None:
         """Count a beacon; raises TooManyBeaconsError when it is one too many."""
-        network = _network(address)
+        network = network_of(address)
         left, at = self._buckets.pop(network, (_BURST, now))
         left = min(_BURST, left + (now - at) / NS_PER_S * _PER_S)
         self._buckets[network] = (max(0.0, left - 1.0), now)
@@ -89,15 +89,6 @@ class BeaconRate:
         if left < 1.0:
             BEACONS.labels("too-many").inc()
             raise TooManyBeaconsError("Too many beacons come from here.")
-
-
-def _network(address: str) -> str:
-    if ":" not in address:
-        return address
-    try:
-        return str(int(IPv6Address(address.partition("%")[0])) >> 64)
-    except ValueError:
-        return address
 
 
 class BeaconSums:

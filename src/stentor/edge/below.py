@@ -35,6 +35,7 @@ class Below:
     """A relay. ``edge`` is the name that it proved the relay key with, None without; ``after`` what it has got.
 
     ``after`` maps each chunk stream that it subscribes to (room, rendition) to the last step that it held then.
+    ``asking``: how many of its requests are under way.
     """
 
     def __init__(self, connection: Connection, above: Taken, edge: str | None, now: MonotonicNs) -> None:

@@ -6,7 +6,7 @@ Only what state.json says anyway goes down. What comes up is believed only of a 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from stentor.bus.port import Core, live_audience_subject, live_chunk_subject, live_stage_subject
 from stentor.bus.upstream_key import SCHEME, Gate, challenge
-from stentor.bus.upstream_wire import VERSION, Kind, pack, unpack, unpack_after
+from stentor.bus.upstream_wire import VERSION, Kind, pack, pack_numbered, unpack, unpack_after, unpack_numbered
 from stentor.bus.wire import encode_chunk
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.below import Below
@@ -28,11 +28,14 @@ from stentor.media.chunk import Chunk
 from stentor.media.grid import STEPS_PER_SEGMENT, Segment, first_step, segment_of
 from stentor.media.rendition import RenditionName
 from stentor.room.documents import AudienceReport, RoomDocument, StageDocument
+from stentor.room.hands import HandAsk
 from stentor.telemetry import logger
 
 MAX_RELAYS = 64
 _MAX_STREAMS, _MAX_PUBLIC_STREAMS = 1_024, 8
 _MAX_REPORTS_A_TICK = 4_096
+_MAX_ASKS, _MAX_PUBLIC_ASKS = 64, 4
+_ASK_S = 3.0
 _MAX_LISTENERS = 100_000_000
 _SILENT_NS = 10 * NS_PER_S
 _STAGE_EVERY_NS = NS_PER_S
@@ -106,6 +109,7 @@ class Downstream:
 
     def __init__(self, core: Core, clock: Clock, settings: RelaySettings) -> None:
         self.rooms: Upper
+        self.spawn: Callable[[Coroutine[object, object, None]], None]
         self.why_not_ready: Callable[[], str] = str
         self._core = core
         self._clock = clock
@@ -263,6 +267,8 @@ class Downstream:
                     self._subscribe(relay, key, unpack_after(payload))
             case ["live", room, "audience"] if kind is Kind.MESSAGE and relay.trusted:
                 self._take_report(room, payload)
+            case ["control", room, "hand"] if kind is Kind.ASK:
+                self._take_ask(relay, name, room, *unpack_numbered(payload))
             case _:
                 raise MediaError(f"A relay may not say {kind.name} {name}.")
 
@@ -294,6 +300,29 @@ class Downstream:
         self._wanted[key].discard(relay)
         if not self._wanted[key]:
             del self._wanted[key]
+
+    def _take_ask(self, relay: Below, subject: str, room: str, number: int, payload: bytes) -> None:
+        """Pass a listener's hand on. Where a relay without the key says that it comes from is not believed."""
+        try:
+            ask = HandAsk.model_validate_json(payload)
+        except ValidationError as error:
+            raise MediaError("What a relay asks about a hand cannot be read.") from error
+        if f"rooms/{room}" not in self._documents or relay.asking >= (_MAX_ASKS if relay.trusted else _MAX_PUBLIC_ASKS):
+            relay.send(_say(Kind.ANSWER, payload=pack_numbered(number, b"")))
+            return
+        relay.asking += 1
+        if not relay.trusted:
+            ask = ask.model_copy(update={"source": "a public relay"})
+        self.spawn(self._ask(relay, subject, number, ask))
+
+    async def _ask(self, relay: Below, subject: str, number: int, ask: HandAsk) -> None:
+        try:
+            answer = await self._core.request(subject, ask.to_bytes(), timeout_s=_ASK_S)
+        except StentorError:
+            answer = b""
+        relay.asking -= 1
+        if relay in self._relays:
+            relay.send(_say(Kind.ANSWER, payload=pack_numbered(number, answer)))
 
     def _take_report(self, room: str, payload: bytes) -> None:
         try:

@@ -61,6 +61,7 @@ JOIN = Histogram(
 )
 BY_BEACON = Gauge("stentor_edge_by_beacon_count", "Players whom only their beacons show; the same at every edge.")
 BEACONS = Counter("stentor_edge_beacons", "Beacons of players, taken or refused.", ["outcome"])
+HANDS = Counter("stentor_edge_hands", "Listeners who raised, asked about or lowered a hand, by answer.", ["outcome"])
 REPORTED_JOIN = Histogram(
     "stentor_edge_reported_join_seconds",
     "From the click to the first sound, as players say.",

@@ -7,6 +7,7 @@ from stentor.bus.upstream_wire import PATH
 from stentor.clock import Clock, MonotonicNs, iso_utc
 from stentor.edge.beacons import BeaconRate, read_beacon
 from stentor.edge.connection import Connection
+from stentor.edge.hands import Hands, no_preflight
 from stentor.edge.http import (
     CORS,
     NO_STORE,
@@ -56,6 +57,7 @@ class Routes:
         self._spawn = spawn
         self._beacon_rate = BeaconRate()
         self._listed: tuple[MonotonicNs, Response] | None = None
+        self.hands: Hands
         self.date_line: Callable[[], bytes] = bytes
         self.draining = False
 
@@ -63,7 +65,7 @@ class Routes:
         """Answer, or return None and keep the connection. Raises StentorError for a problem document."""
         path, method = request.path, request.method
         if method == "OPTIONS":
-            return preflight()
+            return no_preflight() if path.endswith("/hand") else preflight()
         if path.startswith("/r/"):
             return self._in_room(connection, request)
         if path == PATH:
@@ -96,10 +98,11 @@ class Routes:
         if not rest:
             return self._page(request, name)
         room = self._rooms.get(name)
-        if rest == "ticket":
-            return self._ticket(request, room)
-        if rest == "beacon":
-            return self._beacon(request, room)
+        said = {"ticket": self._ticket, "beacon": self._beacon}.get(rest)
+        if said is not None:
+            return said(request, room)
+        if rest == "hand":
+            return self.hands.take(connection, request, room)
         if request.method not in _READ:
             raise _not_allowed("GET, HEAD")
         if rest == "state.json":

@@ -18,6 +18,7 @@ from stentor.edge.cadence import MAX_BLOCK_STEPS
 from stentor.edge.connection import Connection
 from stentor.edge.delivery import Delivery
 from stentor.edge.downstream import Downstream, RelaySettings
+from stentor.edge.hands import Hands
 from stentor.edge.http import Limits, Request, Response
 from stentor.edge.listening import prepare
 from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
@@ -94,6 +95,7 @@ class Edge:
         places = Places(settings.staff_url, settings.media_url)
         downstream = Downstream(bus, clock, settings.relays)
         downstream.why_not_ready = self._why_not_ready
+        downstream.spawn = self.spawn
         around = Surroundings(
             bus,
             clock,
@@ -108,6 +110,7 @@ class Edge:
         files = StaticFiles(settings.pages, places)
         self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
         self._routes.date_line = self.date_line
+        self._routes.hands = Hands(bus, clock, self.spawn, settings.ticket_key)
         self._reactor: Reactor | None = None
         self._acceptor: Acceptor | None = None
         self._date_s = -1
