@@ -18,6 +18,7 @@ class FakeSession:
         self.id = f"session-{number}"
         self.sends = True
         self.silent_ms = 0.0
+        self.patience_ms = 0.0
         self.heard: list[bytes] = []
         self.closed: str | None = None
         self.answering = asyncio.Event()
@@ -39,14 +40,20 @@ class FakeSession:
     def send(self, payload: bytes) -> None:
         self.heard.append(payload)
 
-    def add_candidates(self, fragment: str) -> None:
-        self.fragment = fragment
+    def restart(self, fragment: str) -> str:
+        return f"answer to {fragment}"
 
-    async def close(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
         if self.closed is None:
             self.closed = reason
             self._ended.set()
             self._events.on_closed(reason)
+
+    def add_candidates(self, fragment: str) -> None:
+        self.fragment = fragment
+
+    async def close(self, reason: str) -> None:
+        self.end(reason)
 
     def say(self, pitch_hz: float, arrival_ns: int) -> None:
         """Let 20 ms of a pitch arrive."""

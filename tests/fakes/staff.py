@@ -17,7 +17,7 @@ from stentor.control.server import Control
 from stentor.control.settings import ControlKeys, ControlSettings
 from stentor.errors import StentorError
 from stentor.room.documents import StageDocument, StagePerson
-from stentor.room.requests import Answered, Reply
+from stentor.room.requests import Answered, Reply, Restarted
 from stentor.store.sql import SqlCatalogue
 
 DEVICE = "a secret of this browser"
@@ -28,7 +28,8 @@ OFFER = (
     "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:wxyz\r\n"
     "a=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 AA:BB\r\na=rtpmap:111 opus/48000/2\r\n"
 )
-OPERATIONS = ("offer", "candidates", "leave", "mute", "remove", "rename", "announce")
+RESTARTED = "a=ice-ufrag:efgh\r\na=ice-pwd:1123456789012345678901\r\n"
+OPERATIONS = ("offer", "candidates", "restart", "leave", "mute", "mute-all", "role", "remove", "rename", "announce")
 
 
 @dataclass
@@ -38,6 +39,7 @@ class FakeOrigin:
     asked: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     refusal: StentorError | None = None
     sessions: int = 0
+    on_stage: list[str] = field(default_factory=list)
     before_offer: Callable[[], Awaitable[object]] | None = None
 
     async def answer(self, subject: str, payload: bytes) -> bytes:
@@ -45,11 +47,15 @@ class FakeOrigin:
         self.asked.append((verb, json.loads(payload)))
         if self.refusal is not None:
             return Reply(problem=self.refusal.problem()).to_bytes()
+        if verb == "mute-all":
+            return Reply(result={"people": self.on_stage}).to_bytes()
         if verb == "offer":
             if self.before_offer is not None:
                 await self.before_offer()
             self.sessions += 1
             return Reply(result=Answered(sdp=ANSWER, session=f"session-{self.sessions}").model_dump()).to_bytes()
+        if verb == "restart":
+            return Reply(result=Restarted(fragment=RESTARTED).model_dump()).to_bytes()
         return Reply(result={}).to_bytes()
 
     def verbs(self) -> list[str]:
@@ -76,9 +82,9 @@ class Desk:
         assert answer.is_success, answer.text
         return dict(answer.json()) if answer.content else {}
 
-    async def open(self, url: str, device: str = DEVICE) -> httpx.Response:
+    async def open(self, url: str, device: str = DEVICE, **more: object) -> httpx.Response:
         token = url.partition("#t=")[2]
-        return await self.call("POST", "/api/v1/session", json={"token": token, "device": device})
+        return await self.call("POST", "/api/v1/session", json={"token": token, "device": device, **more})
 
     async def session(self, url: str, device: str = DEVICE) -> str:
         answer = await self.open(url, device)

@@ -28,8 +28,8 @@ from stentor.errors import (
     Unauthenticated,
     Unsupported,
 )
-from stentor.room.requests import Answered, Candidates, Leave, Mute, Offer, Remove, Restart, Restarted
-from stentor.room.stage import Action
+from stentor.room.requests import Answered, Candidates, GiveRole, Leave, Mute, Offer, Remove, Restart, Restarted
+from stentor.room.stage import SPEAKING_ROLES, Action, require
 from stentor.room.states import OPEN_STATES
 from stentor.telemetry import logger
 
@@ -111,7 +111,8 @@ async def _offer(rules: Rules, who: Staff, room: str, request: Request) -> tuple
         )
     if who.session is None:
         await rules.staff.claim_for_encoder(who)
-    message = Offer(person=who.person, name=who.link.name, role=who.role, sdp=sdp)
+    device = None if who.session is None else who.link.device
+    message = Offer(person=who.person, name=who.link.name, role=who.role, sdp=sdp, device=device)
     try:
         answered = Answered.model_validate(await rules.parts.origins.ask(room, "offer", message))
     except ValidationError as error:
@@ -128,6 +129,14 @@ async def _settle(rules: Rules, who: Staff, room: str, answered: Answered, etag:
     if link is None or link.revoked_ns is not None:
         await parts.origins.ask(room, "remove", Remove(person=who.person))
         raise Unauthenticated("This link was revoked. Ask whoever invited you for a new link.", slug="link-revoked")
+    if link.device != who.link.device and who.session is not None:
+        await parts.origins.ask(room, "leave", Leave(session=answered.session))
+        raise Unauthenticated("Your link was moved to another device.", slug="session-replaced")
+    if link.role not in SPEAKING_ROLES:
+        await parts.origins.ask(room, "remove", Remove(person=who.person))
+        require(link.role, Action.SPEAK)
+    if link.role is not who.role:
+        await parts.origins.ask(room, "role", GiveRole(person=who.person, role=link.role))
     if link.host_muted:
         # Before the answer is sent: not a packet of theirs has come yet.
         await parts.origins.ask(room, "mute", Mute(person=who.person, muted=True, by="host"))

@@ -7,6 +7,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+import numpy as np
+
 from stentor.backlog import Backlog, WhenFull
 from stentor.clock import Clock
 from stentor.errors import Conflict, NotFound
@@ -15,8 +17,22 @@ from stentor.media.playout import Playout
 from stentor.origin.minus import MinusEncoders
 from stentor.origin.seats import GHOST_MS, Pcm, Seat
 from stentor.origin.session import MediaSession, SessionEvents
-from stentor.room.documents import StagePerson
-from stentor.room.requests import Answered, Candidates, Leave, Mute, Offer, Remove, Rename
+from stentor.origin.sound import LOOK_TICKS
+from stentor.room.documents import RoomDocument, StagePerson
+from stentor.room.requests import (
+    Answered,
+    Candidates,
+    GiveRole,
+    Leave,
+    Mute,
+    MuteAll,
+    Muted,
+    Offer,
+    Remove,
+    Rename,
+    Restart,
+    Restarted,
+)
 from stentor.telemetry import logger
 
 MAX_SEATS = 13
@@ -33,8 +49,10 @@ class Cast:
     ``on_change`` is called when somebody comes, leaves, is muted or renamed: what the log keeps as the roster.
     """
 
-    def __init__(self, room: str, open_session: OpenSession, clock: Clock, on_change: Callable[[], None]) -> None:
-        self._room = room
+    def __init__(
+        self, document: RoomDocument, open_session: OpenSession, clock: Clock, on_change: Callable[[], None]
+    ) -> None:
+        self._room = document.room
         self._open_session = open_session
         self._clock = clock
         self._on_change = on_change
@@ -43,6 +61,13 @@ class Cast:
         self._mixer = Mixer()
         self._minus = MinusEncoders()
         self._to_run: Backlog[MediaSession] = Backlog(max_items=64, when_full=WhenFull.REFUSE)
+        self._ticks = 0
+        self.follow(document)
+
+    def follow(self, document: RoomDocument) -> None:
+        """Take what control says of the stage. Fewer seats than people throw nobody out."""
+        self._most_seats = document.seats
+        self._mixer.gate = document.noise_gate
 
     # --- running
 
@@ -57,8 +82,8 @@ class Cast:
         while True:
             await self._clock.sleep(_REAP_S)
             for seat in list(self._seats.values()):
-                if seat.session is not None and seat.session.silent_ms > GHOST_MS:
-                    await seat.session.close("media-silent")
+                for ghost in [session for session in seat.sessions if session.silent_ms > GHOST_MS]:
+                    await ghost.close("media-silent")
                 if seat.forgotten:
                     del self._seats[seat.person]
                     self._mixer.forget(seat.person)
@@ -66,26 +91,29 @@ class Cast:
 
     async def close(self, reason: str) -> None:
         """End every session."""
-        for seat in list(self._seats.values()):
-            if seat.session is not None:
-                await seat.session.close(reason)
+        for session in [session for seat in self._seats.values() for session in seat.sessions]:
+            await session.close(reason)
 
     # --- the tick
 
-    def tick(self) -> Pcm:
+    def tick(self, due_ns: int) -> Pcm:
         """Mix 20 ms, send everybody their mix-minus, and return the program, (1, 960) float32."""
         seats = self._seats.values()
-        mix = self._mixer.mix({seat.person: seat.pull() for seat in seats})
-        for seat in seats:
+        devices = {seat.person: seat.device for seat in seats if seat.device is not None}
+        pulled = {seat.person: seat.pull(due_ns) for seat in seats}
+        mix = self._mixer.mix(pulled, devices)
+        self._ticks += 1
+        for number, seat in enumerate(seats):
             voice = mix.voices[seat.person]
             seat.level_dbfs = voice.level_dbfs
             seat.speaking = voice.speaking
             seat.heard = seat.heard or voice.speaking
-        hearing = [seat for seat in seats if seat.session is not None and seat.session.sends]
-        frames = self._minus.encode(mix, [seat.person for seat in hearing])
-        for seat in hearing:
-            if seat.session is not None:
-                seat.session.send(frames[seat.person])
+            sent, came = _mean_square(mix.heard_by(seat.person)), _mean_square(pulled[seat.person])
+            seat.listen_to(sent=sent, came=came, look=(self._ticks + number) % LOOK_TICKS == 0)
+        hearing = [(seat.person, session) for seat in seats for session in seat.sessions if session.sends]
+        frames = self._minus.encode(mix, list(dict(hearing)))
+        for person, session in hearing:
+            session.send(frames[person])
         return mix.program
 
     @property
@@ -100,14 +128,13 @@ class Cast:
     # --- what control asks
 
     async def offer(self, asked: Offer) -> Answered:
-        """Answer a person's offer; their older session, if any, ends when the new one stands."""
+        """Answer a person's offer; the seat lets it take over from their older session, if they have one."""
         removals = self._removals[asked.person]
         seat = self._seat_for(asked)
         held: list[MediaSession] = []
 
         def on_packet(sequence: int, timestamp: int, payload: bytes, arrival_ns: int) -> None:
-            if seat.session is held[0] and not seat.muted_by:
-                seat.playout.push(sequence, timestamp, payload, arrival_ns)
+            seat.push(held[0], (sequence, timestamp, payload, arrival_ns))
 
         def on_closed(reason: str) -> None:
             _log.info("session_closed", room=self._room, person=seat.person, reason=reason)
@@ -121,24 +148,27 @@ class Cast:
             # Meanwhile the person may have been seated by another offer, or removed, or the stage may be full.
             seat = self._seat_for(asked)
             if self._removals[asked.person] != removals:
-                raise Conflict("You were removed from this stage.", slug="removed")
+                raise Conflict("You were removed from this stage, or moved to another device.", slug="removed")
         except Conflict:
             self._to_run.put(session)
             await session.close("refused")
             raise
         self._seats[asked.person] = seat
-        seat.name, seat.role = asked.name, asked.role
-        old = seat.sit(session)
+        seat.name, seat.role, seat.device = asked.name, asked.role, asked.device
+        again = seat.session is not None
+        seat.sit(session)
         self._to_run.put(session)
-        if old is not None:
-            await old.close("replaced")
         self._on_change()
-        _log.info("seated", room=self._room, person=seat.person, role=seat.role, replaced=old is not None)
+        _log.info("seated", room=self._room, person=seat.person, role=seat.role, again=again)
         return Answered(sdp=answer, session=session.id)
 
     async def candidates(self, asked: Candidates) -> None:
         """Add trickled candidates to a session."""
         self._session(asked.session).add_candidates(asked.fragment)
+
+    async def restart(self, asked: Restart) -> Restarted:
+        """Restart a session's ICE: the same connection over another network."""
+        return Restarted(fragment=self._session(asked.session).restart(asked.fragment))
 
     async def leave(self, asked: Leave) -> None:
         """End a session; the seat stays for a minute in case the person comes back."""
@@ -152,17 +182,31 @@ class Cast:
         seat.muted_by = asked.by if asked.muted else None
         self._on_change()
 
+    async def mute_all(self, asked: MuteAll) -> Muted:
+        """Mute everybody by the host, but for some roles; return who is muted so now."""
+        muted = [seat for seat in self._seats.values() if seat.role not in asked.spared]
+        for seat in muted:
+            seat.muted_by = "host"
+        self._on_change()
+        return Muted(people=tuple(seat.person for seat in muted))
+
+    async def give_role(self, asked: GiveRole) -> None:
+        """Show another role."""
+        self._seat(asked.person).role = asked.role
+        self._on_change()
+
     async def remove(self, asked: Remove) -> None:
-        """End a person's media at once and give up the seat."""
+        """End a person's media at once, and give up the seat unless they only move to another device."""
         self._removals[asked.person] += 1
-        seat = self._seats.pop(asked.person, None)
+        seat = self._seats.get(asked.person)
         if seat is None:
             return
-        session, seat.session = seat.session, None
-        self._mixer.forget(asked.person)
-        self._minus.forget(asked.person)
-        if session is not None:
-            await session.close("removed")
+        if not asked.keep_seat:
+            del self._seats[asked.person]
+            self._mixer.forget(asked.person)
+            self._minus.forget(asked.person)
+        for session in seat.sessions:
+            await session.close("moved" if asked.keep_seat else "removed")
         self._on_change()
 
     async def rename(self, asked: Rename) -> None:
@@ -173,8 +217,13 @@ class Cast:
     def _seat_for(self, asked: Offer) -> Seat:
         """Return the person's seat, or a new one while there is room. Raises Conflict."""
         seat = self._seats.get(asked.person)
-        if seat is None and len(self._seats) >= MAX_SEATS:
-            raise Conflict(f"All {MAX_SEATS} seats on this stage are taken.", slug="stage-full")
+        if seat is None and len(self._seats) >= self._most_seats:
+            raise Conflict(
+                f"The stage is full: it has {self._most_seats} seats. Whoever runs the room can add some; the seat of "
+                "somebody who left is free after a minute.",
+                slug="stage-full",
+                seats=self._most_seats,
+            )
         return seat or Seat(asked.person, asked.name, asked.role, Playout)
 
     def _seat(self, person: str) -> Seat:
@@ -185,6 +234,11 @@ class Cast:
 
     def _session(self, session_id: str) -> MediaSession:
         for seat in self._seats.values():
-            if seat.session is not None and seat.session.id == session_id:
-                return seat.session
+            for session in seat.sessions:
+                if session.id == session_id:
+                    return session
         raise NotFound("This session has ended.", slug="no-session")
+
+
+def _mean_square(pcm: Pcm) -> float:
+    return float(np.dot(pcm[0], pcm[0])) / pcm.shape[1]

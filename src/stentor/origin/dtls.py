@@ -30,13 +30,24 @@ def fingerprint(certificate: RTCCertificate) -> str:
 
 
 class _Link:
-    """All that aiortc's DTLS transport asks of an ICE transport."""
+    """All that aiortc's DTLS transport asks of an ICE transport, over the agent of the present ICE generation."""
 
     role = "controlled"
 
     def __init__(self, ice: IceConnection) -> None:
-        self._recv = ice.recv
-        self._send = ice.send
+        self.ice = ice
+
+    async def _recv(self) -> bytes:
+        while True:
+            ice = self.ice
+            try:
+                return await ice.recv()
+            except ConnectionError:
+                if ice is self.ice:
+                    raise
+
+    async def _send(self, data: bytes) -> None:
+        await self.ice.send(data)
 
 
 class DtlsSrtp:
@@ -49,7 +60,8 @@ class DtlsSrtp:
     """
 
     def __init__(self, ice: IceConnection, certificate: RTCCertificate, on_closed: Callable[[], None]) -> None:
-        self._dtls = RTCDtlsTransport(cast("RTCIceTransport", _Link(ice)), [certificate])
+        self._link = _Link(ice)
+        self._dtls = RTCDtlsTransport(cast("RTCIceTransport", self._link), [certificate])
         self._on_closed = on_closed
         self._dtls.on("statechange", self._state_changed)
 
@@ -67,6 +79,10 @@ class DtlsSrtp:
         parameters = RTCDtlsParameters([RTCDtlsFingerprint(algorithm, value) for algorithm, value in fingerprints])
         await self._dtls.start(parameters)
         return self.connected
+
+    def follow(self, ice: IceConnection) -> None:
+        """Go on over the agent of an ICE restart; the one before it may be closed then. Keys and counters stay."""
+        self._link.ice = ice
 
     def protect(self, packet: bytes) -> bytes:
         """Return an RTP or RTCP packet of ours, encrypted. Raises MediaError."""

@@ -12,12 +12,15 @@ from stentor.origin.cast import Cast
 from stentor.room.requests import (
     Announced,
     Candidates,
+    GiveRole,
     Leave,
     Mute,
+    MuteAll,
     Offer,
     Remove,
     Rename,
     Reply,
+    Restart,
     RingRead,
 )
 from stentor.telemetry import logger
@@ -43,11 +46,20 @@ async def serve_requests(core: Core, room: str, cast: Cast, publishing: Publishi
     async def offer(body: bytes) -> dict[str, object]:
         return (await cast.offer(Offer.model_validate_json(body))).model_dump()
 
+    async def restart(body: bytes) -> dict[str, object]:
+        return (await cast.restart(Restart.model_validate_json(body))).model_dump()
+
+    async def mute_all(body: bytes) -> dict[str, object]:
+        return (await cast.mute_all(MuteAll.model_validate_json(body))).model_dump()
+
     verbs: dict[str, Callable[[bytes], Awaitable[dict[str, object] | None]]] = {
         "offer": offer,
         "candidates": lambda body: cast.candidates(Candidates.model_validate_json(body)),
+        "restart": restart,
         "leave": lambda body: cast.leave(Leave.model_validate_json(body)),
         "mute": lambda body: cast.mute(Mute.model_validate_json(body)),
+        "mute-all": mute_all,
+        "role": lambda body: cast.give_role(GiveRole.model_validate_json(body)),
         "remove": lambda body: cast.remove(Remove.model_validate_json(body)),
         "rename": lambda body: cast.rename(Rename.model_validate_json(body)),
         "announce": lambda body: publishing.announced(Announced.model_validate_json(body)),

@@ -1,6 +1,6 @@
-"""RTCP: sender and receiver reports, SDES CNAME and BYE as compound packets (RFC 3550, section 6). Bytes in, bytes out.
+"""RTCP: reports, SDES CNAME, BYE (RFC 3550, section 6) and the generic NACK (RFC 4585, 6.2.1). Bytes in, bytes out.
 
-Other packet types (feedback, APP, XR) are skipped.
+We send all of these, as compound packets; of those that come, feedback, APP and XR are skipped.
 """
 
 import struct
@@ -14,13 +14,16 @@ SENDER_REPORT = 200
 RECEIVER_REPORT = 201
 SOURCE_DESCRIPTION = 202
 BYE = 203
+TRANSPORT_FEEDBACK = 205
 
+_GENERIC_NACK = 1
 _CNAME = 1
 _NTP_EPOCH_S = 2_208_988_800  # 1900 to 1970
 _NS_PER_S = 1_000_000_000
 _HEADER = struct.Struct("!BBH")
 _SENDER = struct.Struct("!QIII")
 _BLOCK = struct.Struct("!IIIIII")
+_NACK = struct.Struct("!HH")
 
 
 def ntp(wall_ns: int) -> int:
@@ -81,6 +84,23 @@ def report(ssrc: int, cname: str, sender: SenderInfo | None, blocks: Sequence[Re
 def goodbye(ssrc: int, cname: str) -> bytes:
     """Return a compound packet that ends our stream: an empty receiver report, SDES CNAME and BYE."""
     return report(ssrc, cname, None, ()) + _packet(BYE, 1, ssrc.to_bytes(4, "big"))
+
+
+def nack(ssrc: int, cname: str, media_ssrc: int, sequences: Sequence[int]) -> bytes:
+    """Return a compound packet that asks for packets of ``media_ssrc`` again: an empty report, SDES, generic NACK.
+
+    ``sequences`` rise; only their low 16 bits count.
+    """
+    pairs: list[tuple[int, int]] = []
+    for sequence in sequences:
+        if pairs and 0 < sequence - pairs[-1][0] <= 16:
+            first, following = pairs[-1]
+            pairs[-1] = (first, following | 1 << sequence - first - 1)
+        else:
+            pairs.append((sequence, 0))
+    body = ssrc.to_bytes(4, "big") + media_ssrc.to_bytes(4, "big")
+    body += b"".join(_NACK.pack(first & 0xFFFF, following) for first, following in pairs)
+    return report(ssrc, cname, None, ()) + _packet(TRANSPORT_FEEDBACK, _GENERIC_NACK, body)
 
 
 def _block(block: ReportBlock) -> bytes:

@@ -4,6 +4,7 @@ Header extensions are the one-byte kind (RFC 8285); of these only the audio leve
 """
 
 import struct
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -115,6 +116,7 @@ class ReceptionStatistics:
         self.ssrc = ssrc
         self._cycles = 0 if before is None else before.next_cycle
         self.received = 0
+        self.repaired = 0
         self._first: int | None = None
         self._highest = 0
         self._skipped = 0
@@ -124,11 +126,23 @@ class ReceptionStatistics:
         self._transit = 0
         self._jitter = 0.0
 
-    def add(self, sequence: int, timestamp: int, arrival_ns: int) -> int | None:
-        """Count a packet; return its extended sequence number, or None for one that does not belong to the stream."""
+    @property
+    def highest(self) -> int | None:
+        """Return the highest extended sequence number, None before the first packet."""
+        return None if self._first is None else self._highest
+
+    def add(self, sequence: int, timestamp: int, arrival_ns: int, asked: Container[int] = ()) -> int | None:
+        """Count a packet; return its extended sequence number, or None for one that does not belong to the stream.
+
+        ``asked`` are the extended numbers of packets that were asked for again. One of these was lost on the way,
+        and counts so: a report that hid it would make the sender stop adding FEC.
+        """
         extended = self._extend(sequence)
         if extended is None:
             return None
+        if extended in asked:
+            self.repaired += 1
+            return extended
         self.received += 1
         self._count_jitter(timestamp, arrival_ns)
         return extended

@@ -24,7 +24,9 @@ MAX_FINGERPRINTS = 8
 LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 # What we want to receive (RFC 7587, section 6.1). Every voice is encoded twice on its way, so the first time must be
 # better than the second: with a browser's own 32 kbit/s speech keeps PESQ 3.8 to the listener, with 64 kbit/s 4.1.
-OPUS_FMTP = "minptime=10;useinbandfec=1;maxaveragebitrate=64000"
+# Stereo is not asked for: it doubles the rate, and the stage mixes voices down to one channel. With DTX who is silent
+# sends a packet each 400 ms.
+OPUS_FMTP = "minptime=10;useinbandfec=1;usedtx=1;maxaveragebitrate=64000"
 
 _PROTOCOLS = {"UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF"}
 _DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
@@ -36,6 +38,7 @@ _MEDIA = re.compile(
 _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _PASSWORD = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _OPUS = re.compile(r"opus/48000/2", re.IGNORECASE)
+_RED = re.compile(r"red/48000/2", re.IGNORECASE)
 _FINGERPRINT = re.compile(r"([A-Za-z0-9-]{1,16}) +((?:[0-9A-Fa-f]{2}:)+[0-9A-Fa-f]{2})")
 _EXTENSION = re.compile(r"(\d{1,3})(?:/[a-z]+)? ([!-~]{1,200})(?: .*)?", re.ASCII)
 _CANDIDATE = re.compile(
@@ -84,12 +87,18 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an offer asks for. ``direction`` is the offerer's; ``candidates`` have IP addresses and are UDP."""
+    """What an offer asks for. ``direction`` is the offerer's; ``candidates`` have IP addresses and are UDP.
+
+    ``red_type`` is the payload type of RED with this Opus in it (RFC 2198); ``nack``: lost packets may be asked for
+    again (RFC 4585).
+    """
 
     sections: tuple[Section, ...]
     audio: int
     bundled: bool
     payload_type: int
+    red_type: int | None
+    nack: bool
     level_extension: int | None
     direction: Direction
     ufrag: str
@@ -120,9 +129,13 @@ class LocalMedia:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A trickle ICE fragment; ``ufrag`` is None if it does not say for which generation it is."""
+    """A trickle ICE fragment; ``ufrag`` is None if it does not say for which generation it is.
+
+    ``password`` is there when it begins a new one: an ICE restart.
+    """
 
     ufrag: str | None
+    password: str | None
     candidates: tuple[Candidate, ...]
 
 
@@ -187,6 +200,8 @@ def _offer(text: str) -> Offer:
         audio=chosen,
         bundled=bundled,
         payload_type=payload_type,
+        red_type=_red_type(audio, payload_type),
+        nack=any(value.split() in ([str(payload_type), "nack"], ["*", "nack"]) for value in audio.values("rtcp-fb")),
         level_extension=_level_extension(audio),
         direction=_direction(audio, session),
         ufrag=_first(places, "ice-ufrag", _UFRAG),
@@ -220,6 +235,17 @@ def _choose_audio(sections: Sequence[Section]) -> tuple[int, int]:
             if payload in section.formats and _OPUS.fullmatch(codec) and _is_payload_type(payload):
                 return number, int(payload)
     raise NotAcceptable("The offer has no Opus over DTLS-SRTP (opus/48000/2).", slug="no-opus")
+
+
+def _red_type(audio: Section, opus_type: int) -> int | None:
+    """Return the payload type of RED whose every block is this Opus."""
+    inner = {payload: blocks for payload, _, blocks in (value.partition(" ") for value in audio.values("fmtp"))}
+    for value in audio.values("rtpmap"):
+        payload, _, codec = value.partition(" ")
+        named = payload in audio.formats and _RED.fullmatch(codec) and _is_payload_type(payload)
+        if named and set(inner.get(payload, "").split("/")) == {str(opus_type)}:
+            return int(payload)
+    return None
 
 
 def _is_payload_type(text: str) -> bool:
@@ -301,10 +327,29 @@ def _is_peer_address(host: str) -> bool:
 
 def _fragment(text: str) -> Fragment:
     attributes = Section("fragment", 0, "", (), _attributes(_lines(text)))
-    ufrags = attributes.values("ice-ufrag")
+    ufrags, passwords = attributes.values("ice-ufrag"), attributes.values("ice-pwd")
     if ufrags and not _UFRAG.fullmatch(ufrags[0]):
         raise BadRequest("The fragment's a=ice-ufrag is broken.", slug="bad-sdp")
-    return Fragment(ufrags[0] if ufrags else None, _candidates(attributes.values("candidate")))
+    if passwords and not _PASSWORD.fullmatch(passwords[0]):
+        raise BadRequest("The fragment's a=ice-pwd is broken.", slug="bad-sdp")
+    return Fragment(
+        ufrag=ufrags[0] if ufrags else None,
+        password=passwords[0] if passwords else None,
+        candidates=_candidates(attributes.values("candidate")),
+    )
+
+
+def restarted(offer: Offer, ufrag: str, password: str, candidates: Sequence[str]) -> str:
+    """Return the fragment that answers an ICE restart (RFC 9725, 4.3.3): our new credentials and all candidates."""
+    section = offer.sections[offer.audio]
+    lines = ["a=ice-options:trickle"]
+    if offer.bundled:
+        lines.append(f"a=group:BUNDLE {section.mid}")
+    lines.append(f"m=audio 9 {section.protocol} {offer.payload_type}")
+    if section.mid is not None:
+        lines.append(f"a=mid:{section.mid}")
+    lines += [f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{password}", *(f"a=candidate:{each}" for each in candidates)]
+    return "".join(f"{line}\r\n" for line in [*lines, "a=end-of-candidates"])
 
 
 def answer(offer: Offer, local: LocalMedia) -> str:
@@ -321,7 +366,9 @@ def answer(offer: Offer, local: LocalMedia) -> str:
 def _accepted(offer: Offer, local: LocalMedia) -> list[str]:
     section, payload_type = offer.sections[offer.audio], offer.payload_type
     direction = offer.direction.mirrored
-    lines = [f"m=audio {local.port} {section.protocol} {payload_type}", "c=IN IP4 0.0.0.0"]
+    # Opus is first, so it is what a browser sends until its page chooses RED.
+    formats = [payload_type] if offer.red_type is None else [payload_type, offer.red_type]
+    lines = [f"m=audio {local.port} {section.protocol} {' '.join(map(str, formats))}", "c=IN IP4 0.0.0.0"]
     if section.mid is not None:
         lines.append(f"a=mid:{section.mid}")
     lines += [
@@ -329,6 +376,11 @@ def _accepted(offer: Offer, local: LocalMedia) -> list[str]:
         f"a=rtpmap:{payload_type} opus/48000/2",
         f"a=fmtp:{payload_type} {OPUS_FMTP}",
     ]
+    if offer.nack:
+        lines.append(f"a=rtcp-fb:{payload_type} nack")
+    if offer.red_type is not None:
+        blocks = f"{payload_type}/{payload_type}"
+        lines += [f"a=rtpmap:{offer.red_type} red/48000/2", f"a=fmtp:{offer.red_type} {blocks}"]
     if offer.level_extension is not None:
         lines.append(f"a=extmap:{offer.level_extension} {LEVEL_URI}")
     lines.append(f"a={direction}")

@@ -1,5 +1,8 @@
 """One speaker's WebRTC connection: offer and answer, ICE, DTLS, SRTP, our RTP and RTCP.
 
+An ICE restart (RFC 8445, section 9) is a second agent on the same port: media goes on over the first one until the
+second has a nominated pair, and DTLS and SRTP never notice.
+
 Who closes whom: the owner runs ``run`` in its task group; it ends when ``close`` is called, when the peer leaves, or
 when the connection is not up 10 s after it began, and then frees everything. Nothing here raises into the owner, and
 nothing that a peer sends ends the session of another.
@@ -14,7 +17,7 @@ from aiortc import RTCCertificate
 from prometheus_client import Gauge, Histogram
 
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
-from stentor.errors import MediaError, Unprocessable
+from stentor.errors import BadRequest, MediaError, Unprocessable
 from stentor.origin import rtcp, rtp, sdp
 from stentor.origin.dtls import DtlsSrtp, fingerprint, process_certificate
 from stentor.origin.guard import drop
@@ -25,6 +28,8 @@ from stentor.telemetry import logger
 
 CONNECT_DEADLINE_S = 10.0
 REPORT_S = 1.0
+RETURN_MARGIN_MS = 10.0
+"""How long before its turn a packet that is sent again must be expected, to be worth the asking."""
 
 _SESSIONS = Gauge("stentor_origin_sessions", "WebRTC sessions that are held, connected or not")
 _CONNECT_S = Histogram("stentor_origin_connect_seconds", "From the offer to a connection that carries media")
@@ -64,6 +69,9 @@ class SessionStats:
 class MediaSession:
     """One connection of one speaker. ``dropping`` makes it discard what it receives (a mute that needs no owner).
 
+    ``patience_ms`` is how long what is missing is still of use, as the owner's playout says: lost packets that can be
+    here within it are asked for again (RFC 4585), where the offer allows that.
+
     Args:
         mux: the process's port.
         clock: arrival times, report times.
@@ -76,11 +84,16 @@ class MediaSession:
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.dropping = False
+        self.patience_ms = 0.0
         self._clock = clock
         self._events = events
         self._certificate = certificate or process_certificate()
-        self._port = mux.port
+        self._mux = mux
         self._ice = IceConnection(mux, self._received)
+        self._next_ice: IceConnection | None = None
+        self._agents = {self._ice}
+        self._moving: asyncio.Task[None] | None = None
+        self._group: asyncio.TaskGroup | None = None
         self._dtls = DtlsSrtp(self._ice, self._certificate, self._transport_closed)
         self._offer: sdp.Offer | None = None
         self._incoming = Incoming(0, None)
@@ -101,7 +114,7 @@ class MediaSession:
         """
         try:
             self._offer = offer = sdp.parse_offer(offer_sdp)
-            self._incoming = Incoming(offer.payload_type, offer.level_extension)
+            self._incoming = Incoming(offer.payload_type, offer.level_extension, offer.red_type)
             self._ice.remote_username, self._ice.remote_password = offer.ufrag, offer.password
             for candidate in offer.candidates:
                 self._ice.add_remote(candidate)
@@ -111,7 +124,7 @@ class MediaSession:
                 password=self._ice.local_password,
                 fingerprint=fingerprint(self._certificate),
                 candidates=self._ice.candidate_lines,
-                port=self._port,
+                port=self._mux.port,
                 ssrc=self._outgoing.ssrc,
                 cname=self._outgoing.cname,
             )
@@ -128,20 +141,73 @@ class MediaSession:
         self._running = True
         try:
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 work = group.create_task(self._work())
                 await self._ended.wait()
                 work.cancel()
+                if self._moving is not None:
+                    self._moving.cancel()
         finally:
             self._reason = self._reason or "cancelled"
             await self._free()
 
     def add_candidates(self, fragment: str) -> None:
-        """Take trickled candidates (WHIP PATCH). Raises BadRequest, TooLarge, Unprocessable (an ICE restart)."""
+        """Take trickled candidates (WHIP PATCH). Raises BadRequest, TooLarge, Unprocessable for another generation."""
         trickled = sdp.parse_fragment(fragment)
-        if self._offer is None or trickled.ufrag not in (None, self._offer.ufrag):
-            raise Unprocessable("ICE restarts are not supported: send a new offer.", slug="no-ice-restart")
+        agents = [agent for agent in (self._ice, self._next_ice) if agent is not None]
+        meant = [agent for agent in agents if trickled.ufrag in (None, agent.remote_username)]
+        if self._offer is None or not meant:
+            raise Unprocessable("These candidates are for an ICE session that is over.", slug="no-ice-session")
         for candidate in trickled.candidates:
-            self._ice.add_remote(candidate)
+            meant[-1].add_remote(candidate)
+
+    def restart(self, fragment: str) -> str:
+        """Begin an ICE restart (RFC 9725, 4.3.3) and return our fragment. A newer one takes the place of an older.
+
+        Raises BadRequest, TooLarge, or Unprocessable while there is no connection yet that could be kept.
+        """
+        asked = sdp.parse_fragment(fragment)
+        if asked.ufrag is None or asked.password is None:
+            raise BadRequest("An ICE restart needs a=ice-ufrag and a=ice-pwd.", slug="bad-sdp")
+        if self._offer is None or self._group is None or not self.connected:
+            raise Unprocessable(
+                "There is no connection yet that could be kept: send a new offer.", slug="not-connected"
+            )
+        agent = self._next_ice
+        if agent is None or (agent.remote_username, agent.remote_password) != (asked.ufrag, asked.password):
+            if self._moving is not None:
+                self._moving.cancel()
+            agent = self._next_ice = IceConnection(self._mux, self._received)
+            self._agents.add(agent)
+            agent.remote_username, agent.remote_password = asked.ufrag, asked.password
+            for candidate in asked.candidates:
+                agent.add_remote(candidate)
+            self._moving = self._group.create_task(self._move(agent))
+        return sdp.restarted(self._offer, agent.local_username, agent.local_password, agent.candidate_lines)
+
+    async def _move(self, agent: IceConnection) -> None:
+        """Go over to the agent once it is connected; if it never is, the one before stays."""
+        unused = agent
+        for stale in self._agents - {self._ice, agent}:
+            await stale.close()
+            self._agents.discard(stale)
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                await agent.connect()
+            unused, self._ice = self._ice, agent
+            self._dtls.follow(agent)
+            log.info("ice_restarted", session=self.id[:8])
+        except (TimeoutError, ConnectionError):
+            log.info("ice_restart_failed", session=self.id[:8])
+        finally:
+            if self._next_ice is agent:
+                self._next_ice = None
+            await unused.close()
+            self._agents.discard(unused)
+
+    def end(self, reason: str) -> None:
+        """Make ``run`` end; ``close`` for who does not wait. Nothing happens before ``run``."""
+        self._end(reason)
 
     async def close(self, reason: str) -> None:
         """Say goodbye (RTCP BYE, DTLS close_notify) and return when everything is freed."""
@@ -244,7 +310,8 @@ class MediaSession:
         try:
             await self._dtls.stop()
         finally:
-            await self._ice.close()
+            for agent in list(self._agents):
+                await agent.close()
             _SESSIONS.dec()
             self._freed.set()
             if self._reason != "refused":
@@ -291,6 +358,17 @@ class MediaSession:
             for block in said.blocks:
                 self._outgoing.reported(block, self._clock.wall_ns())
             return
-        voice = self._incoming.take(plain, now_ns)
-        if voice is not None and not self.dropping:
-            self._tell(self._events.on_packet, voice.sequence, voice.timestamp, voice.payload, now_ns)
+        for voice in self._incoming.take(plain, now_ns):
+            if not self.dropping:
+                self._tell(self._events.on_packet, voice.sequence, voice.timestamp, voice.payload, now_ns)
+        if self._incoming.holes and not self.dropping:
+            self._ask_again(self._incoming.holes, ssrc)
+
+    def _ask_again(self, holes: list[int], ssrc: int) -> None:
+        """Ask for lost packets where they can be here in time."""
+        trip_ms = self._outgoing.round_trip_ms
+        if self._offer is None or not self._offer.nack or trip_ms is None:
+            return
+        if trip_ms + RETURN_MARGIN_MS < self.patience_ms:
+            self._incoming.asked(holes)
+            self._send_protected(rtcp.nack(self._outgoing.ssrc, self._outgoing.cname, ssrc, holes))

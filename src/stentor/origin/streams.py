@@ -5,13 +5,18 @@ packets are lost, so it must be true.
 """
 
 import secrets
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stentor.clock import NS_PER_S
-from stentor.origin import rtcp, rtp
+from stentor.origin import red, rtcp, rtp
 from stentor.origin.guard import Intake, drop
 
 FRAME_SAMPLES = 960
+MAX_HOLE_PACKETS = 8
+"""A longer hole is an outage, not a loss: to ask for it again would fill a line that is just coming back."""
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +78,69 @@ class Outgoing:
 
 
 class Incoming:
-    """Admits, orders and counts what the peer sends."""
+    """Admits, orders and counts what the peer sends.
 
-    def __init__(self, payload_type: int, level_extension: int | None) -> None:
+    Args:
+        payload_type: Opus.
+        level_extension: the id of the audio level (RFC 6464), if the peer sends it.
+        red_type: RED with Opus in it (RFC 2198), if the peer may send it.
+    """
+
+    def __init__(self, payload_type: int, level_extension: int | None, red_type: int | None = None) -> None:
         self.intake = Intake()
         self.statistics: rtp.ReceptionStatistics | None = None
         self.level_dbov: int | None = None
+        self.holes: list[int] = []
+        """Extended numbers that the packet taken last showed to be missing."""
         self._payload_type = payload_type
+        self._red_type = red_type
         self._level_extension = level_extension
         self._sender_report: tuple[int, int] | None = None
+        self._asked: deque[int] = deque(maxlen=_REMEMBERED)
+        self._taken: deque[int] = deque(maxlen=_REMEMBERED)
 
-    def take(self, data: bytes, now_ns: int) -> Voice | None:
-        """Take a decrypted RTP packet; None if there is nothing to hear in it. Raises MediaError."""
+    def take(self, data: bytes, now_ns: int) -> list[Voice]:
+        """Take a decrypted RTP packet; return what is to be heard in it, oldest first. Raises MediaError."""
+        self.holes = []
         packet = rtp.parse(data, self._level_extension)
-        if packet.payload_type != self._payload_type:
+        if packet.payload_type not in (self._payload_type, self._red_type):
             drop("payload_type")
-            return None
+            return []
         if not self.intake.admits_packet(packet.ssrc, len(data), now_ns):
-            return None
+            return []
         if self.statistics is None or self.statistics.ssrc != packet.ssrc:
             self.statistics = rtp.ReceptionStatistics(packet.ssrc, self.statistics)
             self._sender_report = None
-        sequence = self.statistics.add(packet.sequence, packet.timestamp, now_ns)
+            self._asked.clear()
+        highest = self.statistics.highest
+        sequence = self.statistics.add(packet.sequence, packet.timestamp, now_ns, self._asked)
         if sequence is None:
             drop("sequence")
-            return None
+            return []
         if packet.level_dbov is not None:
             self.level_dbov = packet.level_dbov
-        return Voice(sequence, packet.timestamp, packet.payload) if packet.payload else None
+        if highest is not None and 1 < sequence - highest <= MAX_HOLE_PACKETS + 1:
+            self.holes = list(range(highest + 1, sequence))
+        self._taken.append(sequence)
+        return self._voices(packet, sequence)
+
+    def _voices(self, packet: rtp.RtpPacket, sequence: int) -> list[Voice]:
+        if packet.payload_type != self._red_type:
+            return [Voice(sequence, packet.timestamp, packet.payload)] if packet.payload else []
+        voices = []
+        blocks = red.parse(packet.payload, self._payload_type)
+        for number, block in enumerate(blocks, sequence - len(blocks) + 1):
+            # Of what is older only that which did not come: RED repeats each frame (RFC 2198, section 2).
+            if block.payload and (number == sequence or number not in self._taken):
+                voices.append(Voice(number, packet.timestamp - block.before_samples & 0xFFFFFFFF, block.payload))
+        repaired = {voice.sequence for voice in voices}
+        self.holes = [number for number in self.holes if number not in repaired]
+        self._taken.extend(repaired - {sequence})
+        return voices
+
+    def asked(self, sequences: Sequence[int]) -> None:
+        """Note that these were asked for again."""
+        self._asked.extend(sequences)
 
     def reported(self, said: rtcp.Compound, now_ns: int) -> None:
         """Take the peer's sender report and goodbyes."""

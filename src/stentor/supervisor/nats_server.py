@@ -30,7 +30,10 @@ _EDGE_MAY_NOT = (
     "room.>",
     "live.*.chunk.>",
     "live.*.stage",
-    *(f"origin.*.{verb}" for verb in ("offer", "candidates", "restart", "leave", "mute", "remove", "rename", "announce")),
+    *(
+        f"origin.*.{verb}"
+        for verb in ("offer", "candidates", "restart", "leave", "mute", "remove", "rename", "announce")
+    ),
     "control.published",
     "$KV.>",
     "$JS.API.STREAM.UPDATE.>",

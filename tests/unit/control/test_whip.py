@@ -1,9 +1,11 @@
 """WHIP on the staff port: everything that is refused, and what happens to what is not."""
 
+from hashlib import sha256
+
 import pytest
 
 from stentor.errors import BadRequest, NotAcceptable, Unprocessable
-from tests.fakes.staff import ANSWER, OFFER, OTHER_DEVICE, Desk, running_origin
+from tests.fakes.staff import ANSWER, DEVICE, OFFER, OTHER_DEVICE, RESTARTED, Desk, running_origin
 
 WHIP = "/r/demo/whip"
 SDP = {"Content-Type": "application/sdp"}
@@ -21,7 +23,8 @@ async def test_offer_is_answered_by_the_origin(desk: Desk) -> None:
     me = await desk.ok("GET", "/api/v1/me", session)
     async with running_origin(desk.bus) as origin:
         answer = await desk.call("POST", WHIP, session, content=OFFER, headers=SDP)
-        assert origin.asked == [("offer", {"person": me["person"], "name": "Speaker", "role": "speaker", "sdp": OFFER})]
+        said = {"person": me["person"], "name": "Speaker", "role": "speaker", "sdp": OFFER}
+        assert origin.asked == [("offer", {**said, "device": sha256(DEVICE.encode()).hexdigest()})]
     assert answer.status_code == 201
     assert answer.text == ANSWER
     assert answer.headers["content-type"].startswith("application/sdp")
@@ -150,13 +153,29 @@ async def test_trickle(desk: Desk) -> None:
         assert origin.asked[-1] == ("candidates", {"session": "session-1", "fragment": "a=x:1\r\n"})
         stale = await desk.call("PATCH", where, session, content="", headers={**FRAGMENT, "If-Match": '"old"'})
         assert stale.status_code == 412
-        origin.refusal = Unprocessable("ICE restarts are not supported: send a new offer.", slug="no-ice-restart")
-        restart = await desk.call(
-            "PATCH", where, session, content="a=ice-ufrag:new\r\n", headers={**FRAGMENT, "If-Match": "*"}
-        )
-        assert (restart.status_code, restart.json()) == (422, origin.refusal.problem())
         assert (await desk.call("PATCH", where, session, content="", headers=SDP)).status_code == 415
-        assert origin.verbs() == ["offer", "candidates", "candidates", "candidates"]
+        assert origin.verbs() == ["offer", "candidates", "candidates"]
+
+
+async def test_ice_restart(desk: Desk) -> None:
+    session, _ = await speaker(desk, "open")
+    again = "a=ice-ufrag:new1\r\na=ice-pwd:9123456789012345678901\r\n"
+    async with running_origin(desk.bus) as origin:
+        made = await desk.call("POST", WHIP, session, content=OFFER, headers=SDP)
+        where = made.headers["location"]
+        headers = {**FRAGMENT, "If-Match": '"*"'}
+        answer = await desk.call("PATCH", where, session, content=again, headers=headers)
+        assert (answer.status_code, answer.text) == (200, RESTARTED)
+        assert answer.headers["content-type"] == "application/trickle-ice-sdpfrag"
+        assert answer.headers["etag"] != made.headers["etag"]
+        assert origin.asked[-1] == ("restart", {"session": "session-1", "fragment": again})
+        # From now on the old generation is over, and the new one may be trickled.
+        for etag, status in ((made.headers["etag"], 412), (answer.headers["etag"], 204)):
+            more = await desk.call("PATCH", where, session, content="", headers={**FRAGMENT, "If-Match": etag})
+            assert more.status_code == status
+        origin.refusal = Unprocessable("There is no connection yet.", slug="not-connected")
+        refused = await desk.call("PATCH", where, session, content=again, headers=headers)
+        assert (refused.status_code, refused.json()) == (422, origin.refusal.problem())
 
 
 async def test_only_the_same_person_ends_a_session(desk: Desk) -> None:

@@ -45,8 +45,10 @@ def test_the_answer_is_read_by_another_parser():
     text, answer = answered(CHROMIUM)
     (media,) = answer.media
     assert media.direction == "sendrecv"
-    assert [codec.mimeType for codec in media.rtp.codecs] == ["audio/opus"]
-    assert media.rtp.codecs[0].parameters == {"minptime": 10, "useinbandfec": 1, "maxaveragebitrate": "64000"}
+    assert [codec.mimeType for codec in media.rtp.codecs] == ["audio/opus", "audio/red"]
+    wanted = {"minptime": 10, "useinbandfec": 1, "usedtx": 1, "maxaveragebitrate": 64000}
+    assert {key: int(value) for key, value in media.rtp.codecs[0].parameters.items()} == wanted
+    assert "a=fmtp:63 111/111\r\n" in text
     assert media.rtp.headerExtensions[0].uri == sdp.LEVEL_URI
     assert media.rtcp_mux
     assert media.dtls.role == "client"
@@ -214,3 +216,32 @@ def test_broken_fragments_are_bad_requests(fragment):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "224.0.0.251", "255.255.255.255", "example.org"])
 def test_nobody_is_sent_checks_who_is_no_single_host(host):
     assert sdp.parse_fragment(f"a=candidate:1 1 udp 1 {host} 5000 typ host\r\n").candidates == ()
+
+
+def test_red_is_taken_with_this_opus_in_it_alone():
+    assert sdp.parse_offer(CHROMIUM).red_type == 63
+    for other in ("a=fmtp:63 111/9", "a=fmtp:63 9/9", "a=x:y"):
+        offer = sdp.parse_offer(CHROMIUM.replace("a=fmtp:63 111/111", other))
+        assert offer.red_type is None
+        assert "red" not in sdp.answer(offer, LOCAL)
+
+
+def test_lost_packets_may_be_asked_for_where_the_offer_says_so():
+    assert not sdp.parse_offer(CHROMIUM).nack
+    assert "nack" not in answered(CHROMIUM)[0]
+    for feedback in ("a=rtcp-fb:111 nack", "a=rtcp-fb:* nack"):
+        text = CHROMIUM.replace("a=rtcp-fb:111 transport-cc", feedback)
+        assert sdp.parse_offer(text).nack
+        assert "a=rtcp-fb:111 nack\r\n" in answered(text)[0]
+
+
+def test_a_restart_is_read_and_answered():
+    asked = sdp.parse_fragment(f"a=ice-ufrag:abcd\r\na=ice-pwd:{'x' * 22}\r\n")
+    assert (asked.ufrag, asked.password) == ("abcd", "x" * 22)
+    text = sdp.restarted(sdp.parse_offer(CHROMIUM), "ours", "y" * 22, LOCAL.candidates)
+    again = sdp.parse_fragment(text)
+    assert (again.ufrag, again.password) == ("ours", "y" * 22)
+    assert [each.host for each in again.candidates] == ["203.0.113.7", "10.0.0.5"]
+    assert text.index("m=audio") < text.index("a=mid:0") < text.index("a=ice-ufrag")
+    with pytest.raises(BadRequest, match="ice-pwd"):
+        sdp.parse_fragment("a=ice-ufrag:abcd\r\na=ice-pwd:short\r\n")

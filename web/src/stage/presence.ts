@@ -1,6 +1,12 @@
-/** Being on stage, and staying there: joins, comes back by itself, leaves. */
+/**
+ * Being on stage, and staying there: joins, comes back by itself, leaves.
+ *
+ * A session that cannot be mended is replaced by a new one, and closed when that one is up: until then whatever still
+ * comes through is heard. A tab that was on stage when it was reloaded joins again by itself.
+ */
 import { isOpen, type RoomState } from "../api/types";
 import { Backoff } from "../lib/backoff";
+import { tabbed } from "../lib/storage";
 import { Store } from "../lib/store";
 import { Problem, type StaffApi } from "./api";
 import type { Microphone } from "./microphone";
@@ -8,7 +14,7 @@ import { WhipSession } from "./whip";
 
 export interface PresenceState {
   status: "away" | "waiting" | "joining" | "on-stage" | "reconnecting";
-  trouble: "udp" | "busy" | "refused" | null;
+  trouble: "udp" | "busy" | "full" | "refused" | null;
   detail: string;
   /** How often it has come back by itself. */
   returns: number;
@@ -16,6 +22,8 @@ export interface PresenceState {
 
 /** A closed network is not to be asked every second. */
 const NO_PATH_WAIT_S = 5;
+/** How long credentials of a relay are used for new sessions; they hold for longer. */
+const RELAYS_KEPT_MS = 3_600_000;
 
 export class Presence {
   readonly store = new Store<PresenceState>({ status: "away", trouble: null, detail: "", returns: 0 });
@@ -24,24 +32,40 @@ export class Presence {
   private open = false;
   private epoch: number | null = null;
   private session: WhipSession | null = null;
+  /** The one that `session` takes over from. */
+  private before: WhipSession | null = null;
+  private relays: RTCIceServer[] = [];
+  private relaysAt = -Infinity;
   private wasUp = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly backoff = new Backoff(250, 4_000);
-  private readonly leaving = () => this.session?.close();
+  private readonly key: string;
+  private readonly leaving = () => {
+    this.before?.close();
+    this.session?.close();
+  };
 
   constructor(
     private readonly api: StaffApi,
     private readonly room: string,
     private readonly microphone: Microphone,
   ) {
+    this.key = `on-stage.${room}`;
+    this.wanted = tabbed.get(this.key) === api.session.person;
+    if (this.wanted) this.store.patch({ status: "waiting" });
     document.body.append(this.output);
     window.addEventListener("pagehide", this.leaving);
     window.addEventListener("pageshow", (event) => event.persisted && this.reconnect());
+    window.addEventListener("online", () => this.session?.doubt(true));
+    document.addEventListener("visibilitychange", () => !document.hidden && this.session?.doubt(false));
+    const { connection } = navigator as { connection?: EventTarget };
+    connection?.addEventListener("change", () => this.session?.doubt(false));
   }
 
   /** Called inside the click. */
   join(): void {
     this.wanted = true;
+    tabbed.set(this.key, this.api.session.person);
     this.wasUp = false;
     this.backoff.reset();
     this.store.patch({ trouble: null });
@@ -50,6 +74,7 @@ export class Presence {
 
   leave(): void {
     this.wanted = false;
+    tabbed.set(this.key, null);
     this.drop();
     this.store.patch({ status: "away", trouble: null });
   }
@@ -71,7 +96,7 @@ export class Presence {
   }
 
   async trackIs(track: MediaStreamTrack): Promise<void> {
-    await this.session?.replaceTrack(track);
+    await Promise.all([this.session?.replaceTrack(track), this.before?.replaceTrack(track)]);
   }
 
   private reconnect(): void {
@@ -97,11 +122,16 @@ export class Presence {
       else this.leave();
       return;
     }
-    this.drop();
-    const session: WhipSession = new WhipSession(`/r/${this.room}/whip`, this.api.bearer, track, this.output, {
+    this.handOver();
+    const relays = await this.relaysNow();
+    if (!this.wanted || !this.open || this.session) return;
+    const listener = {
       connected: () => session === this.session && this.connected(),
-      broken: (noPath) => session === this.session && this.again(noPath ? "udp" : null),
-    });
+      interrupted: () => session === this.session && this.store.patch({ status: "reconnecting" }),
+      broken: (noPath: boolean) => session === this.session && this.again(noPath ? "udp" : null),
+    };
+    const url = `/r/${this.room}/whip`;
+    const session: WhipSession = new WhipSession(url, this.api.bearer, track, this.output, listener, relays);
     this.session = session;
     try {
       await session.start();
@@ -110,7 +140,32 @@ export class Presence {
     }
   }
 
+  /** Keeps the session that is to be replaced until the next one is up. */
+  private handOver(): void {
+    clearTimeout(this.timer);
+    const { session } = this;
+    this.session = null;
+    if (!session) return;
+    if (this.before) session.close();
+    else this.before = session;
+  }
+
+  /** Relays for who cannot send UDP to the server; nobody who comes back waits for them. */
+  private async relaysNow(): Promise<RTCIceServer[]> {
+    if (performance.now() - this.relaysAt > RELAYS_KEPT_MS) {
+      this.relaysAt = performance.now();
+      const asked = this.api.relays(this.room).then(
+        (relays) => (this.relays = relays),
+        () => (this.relaysAt = -Infinity),
+      );
+      if (!this.wasUp) await asked;
+    }
+    return this.relays;
+  }
+
   private connected(): void {
+    this.before?.close(true);
+    this.before = null;
     this.backoff.reset();
     const { returns } = this.store.get();
     this.store.patch({ status: "on-stage", trouble: null, returns: this.wasUp ? returns + 1 : returns });
@@ -121,7 +176,7 @@ export class Presence {
     const detail = error instanceof Error ? error.message : String(error);
     const passing = !(error instanceof Problem) || error.passing || error.status === 409 || error.status === 404;
     if (passing) {
-      this.again("busy");
+      this.again(error instanceof Problem && error.slug === "stage-full" ? "full" : "busy");
       return;
     }
     this.leave();
@@ -129,15 +184,19 @@ export class Presence {
   }
 
   private again(trouble: PresenceState["trouble"]): void {
-    this.drop();
+    const first = this.backoff.failures === 0 && this.wasUp && trouble === null;
     this.store.patch({ status: this.wasUp ? "reconnecting" : "joining", trouble });
-    this.timer = setTimeout(() => this.advance(), this.backoff.next(trouble === "udp" ? NO_PATH_WAIT_S : null));
+    const wait = this.backoff.next(trouble === "udp" ? NO_PATH_WAIT_S : null);
+    this.handOver();
+    if (first) this.advance();
+    else this.timer = setTimeout(() => this.advance(), wait);
   }
 
   private drop(): void {
     clearTimeout(this.timer);
-    const { session } = this;
-    this.session = null;
+    const { session, before } = this;
+    this.session = this.before = null;
     session?.close();
+    before?.close();
   }
 }
