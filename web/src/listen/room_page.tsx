@@ -8,6 +8,7 @@ import { Player } from "../player/player";
 import { Icon } from "../ui/icons";
 import { Message, Page, StatePill } from "../ui/parts";
 import { RoomFeed } from "./feed";
+import { HandCard } from "./hand_card";
 import { LivePlayer } from "./live_player";
 import { Proof } from "./proof";
 import { ReplayCard } from "./replay_card";
@@ -95,6 +96,7 @@ function Room({ room, feed, player, autostart, setAutostart }: RoomProps) {
       {isOpen(room.state) && (
         <>
           <LivePlayer room={room} player={player} />
+          <HandCard room={room} />
           <StageCard people={room.people} />
         </>
       )}
