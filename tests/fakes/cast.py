@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from stentor.errors import BadRequest
 from stentor.media.encoder import OpusEncoder
 from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
-from stentor.origin.session import SessionEvents
+from stentor.origin.session import SessionEvents, SessionStats
 
 
 class FakeSession:
@@ -39,6 +39,19 @@ class FakeSession:
 
     def send(self, payload: bytes) -> None:
         self.heard.append(payload)
+
+    def stats(self) -> SessionStats:
+        return SessionStats(
+            packets_received=self._spoken,
+            packets_lost=0,
+            loss=0.0,
+            jitter_ms=0.0,
+            packets_sent=len(self.heard),
+            loss_there=0.0,
+            round_trip_ms=None,
+            level_dbov=None,
+            silent_ms=self.silent_ms,
+        )
 
     def restart(self, fragment: str) -> str:
         return f"answer to {fragment}"

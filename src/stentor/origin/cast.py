@@ -241,4 +241,4 @@ class Cast:
 
 
 def _mean_square(pcm: Pcm) -> float:
-    return float(np.dot(pcm[0], pcm[0])) / pcm.shape[1]
+    return float(np.vdot(pcm, pcm)) / pcm.size

@@ -81,7 +81,7 @@ class LiveRoom:
         self._program = parts.program
         writer = parts.writer if parts.document.recorded else None
         self._publisher = Publisher(parts.bus, writer, self.room, parts.tenure.epoch)
-        self._cast = Cast(self.room, parts.open_session, parts.clock, on_change=self._roster_changed)
+        self._cast = Cast(parts.document, parts.open_session, parts.clock, on_change=self._roster_changed)
         self._reporter = StageReporter(parts.bus, self.room)
         self._logged_state: RoomState | None = None
         self._on_air_ticks = 0
@@ -116,6 +116,7 @@ class LiveRoom:
                 continue
             try:
                 self._document = RoomDocument.model_validate_json(change.value)
+                self._cast.follow(self._document)
             except ValidationError as error:
                 _GARBLED.inc()
                 _log.error("room_document_garbled", room=self.room, error=str(error))
@@ -139,7 +140,7 @@ class LiveRoom:
             if ended and tick >= program_starts:
                 break
             with _TICK.time():
-                await self._one_tick(in_program=tick >= program_starts)
+                await self._one_tick(due, in_program=tick >= program_starts)
             tick += 1
             self._reporter.tick(self._shown)
         await self._finish(Step(tick // TICKS_PER_STEP))
@@ -155,8 +156,8 @@ class LiveRoom:
         _log.info("program_begins", room=self.room, epoch=self._parts.tenure.epoch, step=start, filled=start - first)
         return start * TICKS_PER_STEP
 
-    async def _one_tick(self, *, in_program: bool) -> None:
-        mixed = self._cast.tick()
+    async def _one_tick(self, due: MonotonicNs, *, in_program: bool) -> None:
+        mixed = self._cast.tick(due)
         if not in_program:
             return
         for chunk in self._program.tick(mixed, on_air=self._document.state is RoomState.LIVE):

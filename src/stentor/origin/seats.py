@@ -160,7 +160,7 @@ class Seat:
         return waited is not None and (waited >= START_TICKS or bool(np.any(pcm)))
 
     def listen_to(self, *, sent: float, came: float, look: bool) -> None:
-        """Tell the sound meter the mean squares of what was sent and of what came in this tick; ``look`` each second."""
+        """Tell the sound meter the mean squares of what was sent and what came in this tick; ``look`` each second."""
         self.meter.tick(sent=sent, came=came, speaking=self.speaking, level_dbfs=self.level_dbfs)
         if look and self.session is not None:
             self.sound = self.meter.look(self.session.stats(), self.playout.stats)
