@@ -76,15 +76,24 @@ async def test_credentials_run_out_and_the_relay_reaches_the_origin_alone(tmp_pa
             assert caught.value.response.error_code == 401
 
 
-def let_out(net: Namespace, rules: list[str]) -> None:
-    """Put a firewall in front of what leaves the namespace: no UDP but what these rules of nft accept."""
-    accepted = "\n".join(rules)
+def let_out(net: Namespace, rule: str) -> None:
+    """Put a firewall in front of what leaves the namespace: no UDP but what this rule of nft accepts."""
     ruleset = f"""
         flush ruleset
-        table inet out {{ chain all {{ type filter hook output priority 0; oif lo accept
-            {accepted}
-            meta l4proto udp counter drop }} }}
-        table ip there {{ chain all {{ type nat hook output priority -100; ip daddr {PUBLIC} dnat to {net.here} }} }}
+        table inet out {{
+            chain leaving {{
+                type filter hook output priority 0
+                oif lo accept
+                {rule}
+                meta l4proto udp counter drop
+            }}
+        }}
+        table ip there {{
+            chain leaving {{
+                type nat hook output priority -100
+                ip daddr {PUBLIC} dnat to {net.here}
+            }}
+        }}
     """
     script = Path(f"/run/{net.name}.nft")
     script.write_text(ruleset)
@@ -141,17 +150,17 @@ async def test_a_page_without_udp_speaks_through_the_relay_and_without_any_fence
             browser = await playwright.chromium.launch(executable_path=program, args=flags)
             visit = Opener()
             try:
-                let_out(net, [])
+                let_out(net, "")
                 tab = await visit(browser, links["speaker"], script=WATCH)
                 await tab.click("mic-allow")
                 await tab.click("join")
                 await on_stage(tab, api, f"relay tcp {net.here}")
                 assert "counter packets 0 " not in net.run("nft", "list", "table", "inet", "out")
-                let_out(net, ["ip6 version 6 accept"])
+                let_out(net, "meta nfproto ipv6 accept")
                 await tab.page.reload()
                 await on_stage(tab, api, f"host  {net.here6}")
                 # A NAT in front of the origin: its own address cannot be reached, the advertised one can.
-                let_out(net, ["ct status dnat accept"])
+                let_out(net, "ct status dnat accept")
                 await tab.page.reload()
                 await on_stage(tab, api, f"host  {PUBLIC}")
                 await visit.close()
