@@ -22,7 +22,8 @@ from bench.microphones import Microphones, microphones
 from bench.pressure import edges_of, prefer_this_process, pressure, run_as_everybody, stand_back
 from bench.report import Goal, arguments, machine, report
 from bench.room import ROOM, BenchRoom, bench_room, run
-from bench.stage import late_ticks, speakers
+from bench.stage import late_ticks
+from bench.stand import speakers
 from bench.takeover import bus_of
 from bench.tape import Tape
 

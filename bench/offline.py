@@ -43,10 +43,9 @@ def play(packets: list[bytes], network: Network, seed: int, playout: Playout) ->
     delays = network.delays_ms(seed)
     arrivals = []
     sequence = 0
-    for number, payload in enumerate(packets):
+    for number, (payload, late_ms) in enumerate(zip(packets, delays, strict=False)):
         if not payload:
             continue
-        late_ms = next(delays)
         if late_ms is not None:
             arrivals.append((number * TICK_NS + int(late_ms * 1e6), sequence, number * TICK_SAMPLES, payload))
         sequence += 1

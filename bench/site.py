@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.account import cpu_ns, raise_descriptors, rss_bytes
 from bench.program import LoopedOrigin
-from bench.stage import pin
+from bench.stand import pin
 from stentor.bus.nats import NatsBus
 from stentor.clock import SystemClock
 from stentor.media.rendition import RenditionName

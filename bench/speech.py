@@ -17,6 +17,7 @@ Pcm = NDArray[np.float32]
 _PEOPLE = (("en+f3", "ar+f3", 55), ("en-us", "ar", 38), ("en-us+m3", "ar+m3", 45), ("en+f2", "ar+f2", 65))
 _PAUSE_S = 0.4
 _BROWSER_COMPLEXITY = 9
+_SET_DTX = 4016
 
 DIGITS = 12
 _NUMBERED_HZ = tuple(500 + 200 * digit for digit in range(DIGITS))
@@ -93,9 +94,12 @@ def missing_or_repeated(sent: NDArray[np.int64], heard: NDArray[np.int64], *, ba
 
 
 class BrowserEncoder:
-    """Opus as Chromium's WebRTC sets it for one voice: VoIP, complexity 9, in-band FEC allowed, no loss reported."""
+    """Opus as Chromium's WebRTC sets it for one voice: VoIP, complexity 9, in-band FEC allowed, no loss reported.
 
-    def __init__(self, bitrate_bps: int, *, fec: bool = True) -> None:
+    ``fec`` and ``dtx`` are what the answer's useinbandfec and usedtx say.
+    """
+
+    def __init__(self, bitrate_bps: int, *, fec: bool = True, dtx: bool = False) -> None:
         error = ctypes.c_int()
         self._state = opus.encoder_create(SAMPLE_RATE_HZ, 1, opus.APPLICATION_VOIP, ctypes.byref(error))
         opus.checked(error.value)
@@ -104,6 +108,7 @@ class BrowserEncoder:
             (opus.SET_BITRATE, bitrate_bps),
             (opus.SET_COMPLEXITY, _BROWSER_COMPLEXITY),
             (opus.SET_INBAND_FEC, int(fec)),
+            (_SET_DTX, int(dtx)),
         ):
             opus.checked(opus.encoder_control(self._state, request, value))
 
