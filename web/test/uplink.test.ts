@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { STEPS, Uplink } from "../src/stage/uplink";
-import { answerAfter, answerWithFrames, restartOf, withNack } from "../src/stage/whip_sdp";
+import { answerAfter, answerFor, restartOf, withNack } from "../src/stage/whip_sdp";
 
 /** Reports each second from `fromS` to `toS`; returns what was decided last. */
 function over(uplink: Uplink, fromS: number, toS: number, lost: number, roundTripS: number | null) {
@@ -91,10 +91,16 @@ describe("SDP", () => {
     );
   });
 
-  it("asks for longer packets, and takes that back", () => {
-    const answer = "m=audio\r\na=rtcp-mux\r\na=mid:0\r\n";
-    const longer = answerWithFrames(answer, 60);
-    expect(longer).toBe("m=audio\r\na=rtcp-mux\r\na=ptime:60\r\na=maxptime:60\r\na=mid:0\r\n");
-    expect(answerWithFrames(longer, 20)).toContain("a=ptime:20\r\n");
+  it("asks for longer packets or for RED, and takes that back", () => {
+    const answer = "m=audio 9 X 111 63\r\na=rtcp-mux\r\na=rtpmap:63 red/48000/2\r\n";
+    const longer = answerFor(answer, 60, false);
+    expect(longer).toBe(
+      "m=audio 9 X 111 63\r\na=rtcp-mux\r\na=ptime:60\r\na=maxptime:60\r\na=rtpmap:63 red/48000/2\r\n",
+    );
+    const twice = answerFor(longer, 20, true);
+    expect(twice).toContain("m=audio 9 X 63 111\r\n");
+    expect(twice).toContain("a=ptime:20\r\n");
+    expect(answerFor(twice, 20, false)).toContain("m=audio 9 X 111 63\r\n");
+    expect(answerFor("m=audio 9 X 111\r\n", 20, true)).toBe("m=audio 9 X 111\r\n");
   });
 });

@@ -56,7 +56,7 @@ export class Presence {
     document.body.append(this.output);
     window.addEventListener("pagehide", this.leaving);
     window.addEventListener("pageshow", (event) => event.persisted && this.reconnect());
-    window.addEventListener("online", () => this.session?.doubt(true));
+    window.addEventListener("online", () => this.online());
     document.addEventListener("visibilitychange", () => !document.hidden && this.session?.doubt(false));
     const { connection } = navigator as { connection?: EventTarget };
     connection?.addEventListener("change", () => this.session?.doubt(false));
@@ -97,6 +97,15 @@ export class Presence {
 
   async trackIs(track: MediaStreamTrack): Promise<void> {
     await Promise.all([this.session?.replaceTrack(track), this.before?.replaceTrack(track)]);
+  }
+
+  /** There is a network again: mend what is there, or try at once instead of when the time has come. */
+  private online(): void {
+    if (this.session) this.session.doubt(true);
+    else if (this.wanted && this.open) {
+      this.backoff.reset();
+      this.advance();
+    }
   }
 
   private reconnect(): void {

@@ -6,7 +6,7 @@
  */
 import { ask } from "./api";
 import { type Sending, STEPS, Uplink } from "./uplink";
-import { answerAfter, answerWithFrames, restartOf, withNack } from "./whip_sdp";
+import { answerAfter, answerFor, restartOf, withNack } from "./whip_sdp";
 
 export interface WhipListener {
   /** Sound goes both ways, or does so again. */
@@ -178,7 +178,7 @@ export class WhipSession {
     });
     const before = this.packets;
     this.answer = answerAfter(this.answer, await response.text());
-    await this.peer.setRemoteDescription({ type: "answer", sdp: this.framed() });
+    await this.peer.setRemoteDescription({ type: "answer", sdp: this.adapted() });
     while (!this.closed && this.packets === before) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       await this.look();
@@ -200,25 +200,23 @@ export class WhipSession {
 
   /** Sends in another way from now on; a browser that cannot goes on as it is. */
   private async send(wanted: Sending): Promise<void> {
-    const { frameMs } = this.sending;
+    const { frameMs, red } = this.sending;
     this.sending = wanted;
     const parameters = this.sender.getParameters();
     const [encoding] = parameters.encodings;
     if (encoding) {
       encoding.maxBitrate = wanted.bitrate;
-      const codec = parameters.codecs.find((each) => /^audio\/red$/i.test(each.mimeType) === wanted.red);
-      if (codec) (encoding as { codec?: RTCRtpCodec }).codec = codec;
       await this.sender.setParameters(parameters);
     }
-    if (wanted.frameMs === frameMs || this.mending || this.closed) return;
-    // Nothing of it concerns the server: the size of our packets is in its answer, and we have that.
+    if ((wanted.frameMs === frameMs && wanted.red === red) || this.mending || this.closed) return;
+    // Nothing of it concerns the server: what our packets are like is in its answer, and we have that.
     await this.offer({});
-    await this.peer.setRemoteDescription({ type: "answer", sdp: this.framed() });
+    await this.peer.setRemoteDescription({ type: "answer", sdp: this.adapted() });
   }
 
-  private framed(): string {
-    const { frameMs } = this.sending;
-    return frameMs === 20 ? this.answer : answerWithFrames(this.answer, frameMs);
+  /** The server's answer, for what the uplink bears. */
+  private adapted(): string {
+    return answerFor(this.answer, this.sending.frameMs, this.sending.red);
   }
 
   private fail(noPath: boolean): void {

@@ -27,11 +27,19 @@ export function answerAfter(answer: string, fragment: string): string {
   return [...kept, ...renewed].map((line) => `${line}\r\n`).join("");
 }
 
-/** The answer with packets of that much sound. */
-export function answerWithFrames(answer: string, frameMs: number): string {
+/** The answer with packets of so much sound, and with RED (RFC 2198) before or after plain Opus: the first is sent. */
+export function answerFor(answer: string, frameMs: number, red: boolean): string {
+  const [, type] = /^a=rtpmap:(\d+) red\/48000\/2\r?$/im.exec(answer) ?? [];
   const lines = answer.split(/\r?\n/).filter((line) => line !== "" && !/^a=(max)?ptime:/.test(line));
   return lines
-    .flatMap((line) => (line === "a=rtcp-mux" ? [line, `a=ptime:${frameMs}`, `a=maxptime:${frameMs}`] : [line]))
+    .flatMap((line) => {
+      if (line.startsWith("m=audio ") && type) {
+        const [media, port, protocol, ...formats] = line.split(" ");
+        const plain = formats.filter((each) => each !== type);
+        return [[media, port, protocol, ...(red ? [type, ...plain] : [...plain, type])].join(" ")];
+      }
+      return line === "a=rtcp-mux" ? [line, `a=ptime:${frameMs}`, `a=maxptime:${frameMs}`] : [line];
+    })
     .map((line) => `${line}\r\n`)
     .join("");
 }
