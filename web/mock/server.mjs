@@ -152,40 +152,6 @@ async function raisedHand(request, response) {
   return json(response, 200, hand);
 }
 
-/** How the hand of whoever listens stands: it waits as second, until the knob turns. */
-const HAND = { state: "waiting", position: 2, retry_after_s: 1, url: null };
-/** The line as hosts see it. */
-const LINE = [
-  { hand: "h1", name: "Mariam Said", person: null, state: "invited", position: null, here: true },
-  { hand: "h2", name: "محمد الأمين", person: null, state: "waiting", position: 1, here: true },
-  { hand: "h3", name: "Jonas Weber", person: "p-speaker", state: "waiting", position: 2, here: true },
-  { hand: "h4", name: "A listener with quite a long name indeed", person: null, state: "waiting", position: 3, here: false },
-];
-
-/** @param {string} id */
-function tellHands(id) {
-  send(id, "hands", { open: rooms.get(id)?.["hands_open"], total: line.length, mine: mine ? 2 : null, hands: line });
-}
-
-/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string} id @param {string} one */
-async function hands(request, response, id, one) {
-  const { open } = await bodyOf(request);
-  if (one === "me") mine = request.method === "PUT";
-  else if (open !== undefined) /** @type {any} */ (rooms.get(id))["hands_open"] = open;
-  else if (request.method === "DELETE") line = line.filter((each) => each.hand !== one);
-  else line = line.map((each) => (each.hand === one ? { ...each, state: "invited", position: null } : each));
-  tellHands(id);
-  return json(response, 200, {});
-}
-
-/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
-async function raisedHand(request, response) {
-  const { ask } = await bodyOf(request);
-  if (request.method === "DELETE") hand = { ...HAND, state: "none" };
-  else if (!ask && hand.state === "none") hand = HAND;
-  return json(response, 200, hand);
-}
-
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
 function recording(request, response) {
   const range = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? "");
@@ -322,6 +288,11 @@ async function linksOf(request, response, id, one, verb) {
     return json(response, 201, { ...link, url: `${origin}/r/${id}#t=${role}` });
   }
   links = links.map((each) => (each.link === one ? { ...each, state: verb === "move" ? "in-use" : "revoked" } : each));
+  send(
+    id,
+    "link",
+    links.find((each) => each.link === one),
+  );
   return json(response, 200, {});
 }
 

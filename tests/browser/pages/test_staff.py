@@ -38,6 +38,10 @@ async def answer_whip(page: Page, *, reachable: bool = True) -> list[str]:
         if route.request.method == "DELETE":
             await route.fulfill(status=200)
             return
+        if route.request.method == "PATCH":
+            # A server that has no ICE restart for this session.
+            await route.fulfill(status=422)
+            return
         sdp = await page.evaluate(FAR_END, [route.request.post_data, reachable])
         await route.fulfill(
             status=201, body=sdp, headers={"Location": "/r/live/whip/x", "Content-Type": "application/sdp"}
@@ -83,6 +87,7 @@ async def test_every_page_is_accessible_and_fits_a_small_phone(
         ("/r/live", "This page opens by a link"),
         ("/r/live#t=nonsense", "Ask a host of the room for a new one"),
         ("/r/live#t=used", "can move it here with one tap"),
+        ("/r/live#t=blocked", "Only they can let you in again"),
     ],
 )
 async def test_who_is_not_let_in_is_told_what_to_do(mock: Mock, open_page: Opener, address: str, said: str) -> None:
@@ -319,7 +324,8 @@ async def test_speaker_goes_on_air_is_muted_and_leaves(mock: Mock, open_page: Op
     await page.get_by_test_id("leave").click()
     await expect(air).to_have_attribute("data-air", "away")
     assert asked.count("POST") == 3
-    assert asked.count("DELETE") == 3
+    # A session that another one replaces is ended by the server.
+    assert asked.count("DELETE") == 2
 
 
 async def test_blocked_udp_gets_a_sentence(mock: Mock, open_page: Opener) -> None:
@@ -369,14 +375,3 @@ async def test_a_microphone_that_is_not_there_gets_a_sentence(
         await allow.click()
     await expect(tab.page.get_by_test_id("mic-trouble")).to_contain_text(said)
     assert await tab.axe() == []
-
-
-async def test_one_hears_oneself_before_joining(mock: Mock, open_page: Opener) -> None:
-    tab = await open_page(f"{mock.staff}/r/lobby#t=speaker")
-    await tab.page.get_by_test_id("mic-allow").click()
-    await expect(tab.page.get_by_test_id("mic-pick")).to_be_visible()
-    await tab.page.get_by_test_id("stage-check").click()
-    status = tab.page.get_by_test_id("stage-check-status")
-    await expect(status).to_have_attribute("data-status", "recording")
-    await expect(status).to_have_attribute("data-status", "playing", timeout=10_000)
-    await expect(status).to_have_attribute("data-status", "idle", timeout=10_000)
