@@ -1,5 +1,5 @@
 /** The line of raised hands, for those who call on people; and one's own hand, on stage. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Hand, Hands } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import { Button, IconButton } from "../ui/parts";
@@ -14,7 +14,18 @@ interface Props {
 
 export function HandsCard({ api, room, hands }: Props) {
   const { t, n } = useI18n();
-  const { act, busy, problem } = useAction();
+  const { act, problem } = useAction();
+  const [wanted, setWanted] = useState<boolean | null>(null);
+  useEffect(() => setWanted(null), [hands.open]);
+  const setOpen = (open: boolean) => {
+    setWanted(open);
+    act(() =>
+      api.openHands(room, open).catch((error: unknown) => {
+        setWanted(null);
+        throw error;
+      }),
+    );
+  };
   const hidden = hands.total - hands.hands.length;
   return (
     <section class="card" aria-labelledby="hands-title" data-testid="hands" data-total={hands.total}>
@@ -23,12 +34,8 @@ export function HandsCard({ api, room, hands }: Props) {
         <input
           type="checkbox"
           role="switch"
-          checked={hands.open}
-          disabled={busy}
-          onChange={(event) => {
-            const open = event.currentTarget.checked;
-            act(() => api.openHands(room, open));
-          }}
+          checked={wanted ?? hands.open}
+          onChange={(event) => setOpen(event.currentTarget.checked)}
           data-testid="hands-open"
         />
         <span>
