@@ -27,6 +27,7 @@ PUBLISHED_SUBJECT = "control.published"
 # Shorter than the supervisor's patience (supervisor/machine), so that tasks and catalogue end in order after it.
 _GRACE_S = 0.5
 _CERTIFICATE_CHECK_S = 2.0
+_USER_TIMEOUT_MS = 10_000
 
 log = logger("control")
 
@@ -180,6 +181,9 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         listener.listen(512)
         listener.settimeout(0)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A page whose network is gone is not there: who follows a room is told something each second.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
     except OSError as error:
         listener.close()
         raise ConfigError(

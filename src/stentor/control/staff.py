@@ -102,8 +102,8 @@ class StaffRules:
             )
             if claimed is None:
                 raise await self._in_use(link, device, replaceable=False)
-            await self.audit(claimed, link.room, "take-over")
             await self.end_media(claimed, must=False, keep_seat=True)
+            await self.audit(claimed, link.room, "take-over")
         self._hub.end_sessions(claimed, but=session, replaced=True)
         self.tell_link(claimed)
         return claimed
@@ -225,8 +225,8 @@ class StaffRules:
             )
         moved = await self.change(link, {"device": link.asked_device, "session": None, "asked_device": None})
         self._hub.end_sessions(moved, but=None, replaced=True)
-        await self.audit(who.link, room, "move-link", link=link_id)
         await self.end_media(moved, must=False, keep_seat=True)
+        await self.audit(who.link, room, "move-link", link=link_id)
         return moved
 
     async def end_media(self, link: Link, *, must: bool, keep_seat: bool = False) -> None:

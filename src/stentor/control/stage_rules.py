@@ -21,7 +21,11 @@ log = logger("control")
 
 
 class StageRules:
-    """People on the stages of all rooms."""
+    """People on the stages of all rooms.
+
+    What is done is stored first, so that it outlives a reload; then the origin is asked, and the audit comes last, as
+    nobody is to wait for it.
+    """
 
     def __init__(self, parts: Parts, staff: StaffRules) -> None:
         self._catalogue = parts.catalogue
@@ -46,12 +50,14 @@ class StageRules:
         await self._require_open(room)
         if by_host:
             link = await self._staff.change(link, {"host_muted": muted})
-            await self._staff.audit(who.link, room, "mute" if muted else "unmute", person=person)
         try:
             await self._origins.ask(room, "mute", Mute(person=person, muted=muted, by="host" if by_host else "self"))
         except NotFound:
             if own:
                 raise
+        finally:
+            if by_host:
+                await self._staff.audit(who.link, room, "mute" if muted else "unmute", person=person)
 
     async def mute_all(self, who: Staff, room: str) -> list[Link]:
         """Mute everybody on stage but hosts and co-hosts; return whom a host has muted now."""
@@ -80,36 +86,37 @@ class StageRules:
         if block:
             links += await self._block(who, room, link)
         for each in links:
-            await self._revoke(who, each)
-        for each in links:
-            await self._staff.end_media(each, must=True)
+            await self._revoke(each)
+        try:
+            for each in links:
+                await self._staff.end_media(each, must=True)
+        finally:
+            for each in links:
+                if each.revoked_ns is None or (block and each is link):
+                    await self._staff.audit(who.link, room, "block" if block else "remove", person=each.link)
 
     async def _block(self, who: Staff, room: str, link: Link) -> list[Link]:
         """Bar a person's browser; return its other links. Raises Forbidden if one of them is out of reach."""
-        if link.device in {None, ENCODER}:
-            return []
+        browser = None if link.device == ENCODER else link.device
         others = [
             other
             for other in await self._catalogue.links(room)
-            if other.device == link.device and other.link != link.link and other.revoked_ns is None
+            if browser and other.device == browser and other.link != link.link
         ]
         for other in others:
-            if other.link == who.person or other.role not in MANAGES[who.role]:
+            out_of_reach = other.link == who.person or other.role not in MANAGES[who.role]
+            if out_of_reach and other.revoked_ns is None:
                 raise Forbidden(
                     f"The link of {other.name} ({other.role}) is open in the same browser. Remove without blocking.",
                     slug="shares-browser",
                 )
         block = Block(link.link, link.name, self._clock.wall_ns(), who.link.name)
-        await self._catalogue.block(room, block, [link.device or ""])
-        await self._staff.audit(who.link, room, "block", person=link.link)
+        await self._catalogue.block(room, block, browser or f"link {link.link}")
         return others
 
-    async def _revoke(self, who: Staff, link: Link) -> None:
+    async def _revoke(self, link: Link) -> None:
         if link.revoked_ns is None:
-            changed = await self._staff.change(
-                link, {"revoked_ns": self._clock.wall_ns(), "session": None, "asked_device": None}
-            )
-            await self._staff.audit(who.link, changed.room, "remove", person=changed.link)
+            await self._staff.change(link, {"revoked_ns": self._clock.wall_ns(), "session": None, "asked_device": None})
         self._hub.end_sessions(link, but=None, replaced=False)
 
     async def blocks(self, room: str) -> list[Block]:
@@ -151,6 +158,8 @@ class StageRules:
         if link.revoked_ns is not None:
             raise Conflict("This link is revoked; make a new one.", slug="link-revoked")
         if link.role is role:
+            if role not in SPEAKING_ROLES:  # asked again, as the origin did not answer
+                await self._staff.end_media(link, must=True)
             return [link]
         roles = {person: (link.role, role)}
         if hands_over := role is Role.HOST and who.role is Role.HOST:
@@ -158,10 +167,12 @@ class StageRules:
         changed = await self._catalogue.give_roles(roles)
         if changed is None:
             raise Conflict("Roles have changed meanwhile. Look at the stage again.", slug="role-changed")
-        action = "hand-over" if hands_over else "give-role"
-        await self._staff.audit(who.link, room, action, person=person, was=str(link.role), now=str(role))
-        for each in changed:
-            await self._apply_role(each, why="handed-over" if hands_over else "given", by=who.link.name)
+        try:
+            for each in changed:
+                await self._apply_role(each, why="handed-over" if hands_over else "given", by=who.link.name)
+        finally:
+            action = "hand-over" if hands_over else "give-role"
+            await self._staff.audit(who.link, room, action, person=person, was=str(link.role), now=str(role))
         return changed
 
     async def promote(self, room: str, person: str) -> bool:

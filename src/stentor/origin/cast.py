@@ -205,7 +205,10 @@ class Cast:
             del self._seats[asked.person]
             self._mixer.forget(asked.person)
             self._minus.forget(asked.person)
-        for session in seat.sessions:
+        sessions = seat.sessions
+        for session in sessions:
+            seat.stand(session)  # silent from the next tick on, however long goodbyes take
+        for session in sessions:
             await session.close("moved" if asked.keep_seat else "removed")
         self._on_change()
 

@@ -217,8 +217,8 @@ class Links(Protocol):
 class Blocks(Protocol):
     """Browsers that may not come back to a room."""
 
-    async def block(self, room: str, block: Block, devices: Collection[str]) -> None:
-        """Bar devices (as in ``Link.device``) from a room; repeating it is harmless."""
+    async def block(self, room: str, block: Block, device: str) -> None:
+        """Bar a device (as in ``Link.device``) from a room; repeating it is harmless."""
         ...
 
     async def unblock(self, room: str, person: str) -> Block | None:

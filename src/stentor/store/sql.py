@@ -229,15 +229,14 @@ class SqlCatalogue:
             rows = (await connection.execute(statement)).mappings().all()
         return [_link(row) for row in rows]
 
-    async def block(self, room: str, block: Block, devices: Collection[str]) -> None:
-        """Insert the devices that are not there yet."""
-        for device in devices:
-            try:
-                async with self._transaction() as connection:
-                    await connection.execute(insert(BLOCKS).values(room=room, device=device, **asdict(block)))
-            except IntegrityError:
-                if not await self.is_blocked(room, device):
-                    raise StoreUnavailable(f"There is no room {room} to block anybody in.") from None
+    async def block(self, room: str, block: Block, device: str) -> None:
+        """Insert a device unless it is there."""
+        try:
+            async with self._transaction() as connection:
+                await connection.execute(insert(BLOCKS).values(room=room, device=device, **asdict(block)))
+        except IntegrityError:
+            if not await self.is_blocked(room, device):
+                raise StoreUnavailable(f"There is no room {room} to block anybody in.") from None
 
     async def unblock(self, room: str, person: str) -> Block | None:
         """Delete what a person was blocked with."""
@@ -247,11 +246,11 @@ class SqlCatalogue:
         return _block(row) if row else None
 
     async def blocks(self, room: str) -> list[Block]:
-        """Select a room's blocks, one a person."""
+        """Select a room's blocks."""
         query = select(BLOCKS).where(BLOCKS.c.room == room).order_by(BLOCKS.c.at_ns, BLOCKS.c.person)
         async with self._transaction() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return list({row["person"]: _block(row) for row in rows}.values())
+            rows = await connection.execute(query)
+        return [_block(row) for row in rows.mappings()]
 
     async def is_blocked(self, room: str, device: str) -> bool:
         """Select one device."""

@@ -73,7 +73,7 @@ async def test_remove_ends_link_and_media(desk: Desk) -> None:
         origin.refusal = NotFound("Nobody by that name is connected.")
         for _ in range(2):
             assert (await desk.call("DELETE", f"{ROOM}/people/{person}", desk.operator)).status_code == 204
-        assert origin.asked == [("remove", {"person": person})] * 2
+        assert origin.asked == [("remove", {"person": person, "keep_seat": False})] * 2
     assert (await desk.call("GET", "/api/v1/me", speaker)).status_code == 401
     actions = [entry.action for entry in await desk.catalogue.audit("demo")]
     assert actions.count("remove") == 1
@@ -84,7 +84,7 @@ async def test_remove_without_origin_says_what_is_done_and_what_is_not(desk: Des
     speaker, person = await joined(desk, "speaker")
     answer = await desk.call("DELETE", f"{ROOM}/people/{person}", desk.operator)
     assert answer.status_code == 503
-    assert answer.json()["detail"].startswith("The link is revoked, but the room's origin does not answer")
+    assert answer.json()["detail"].startswith("This is noted, but the room's origin does not answer: ask again to end")
     assert (await desk.call("GET", "/api/v1/me", speaker)).status_code == 401
 
 
@@ -163,13 +163,19 @@ CALLS = {
     Action.MAKE_LINK: ("POST", f"{ROOM}/links", {"role": "speaker", "name": "x"}),
     Action.END_LINK: ("DELETE", f"{ROOM}/links/nobody", None),
     Action.MOVE_LINK: ("POST", f"{ROOM}/links/nobody/move", None),
+    Action.MOVE_OWN_LINK: ("POST", f"{ROOM}/links/ME/move", {"code": "0000"}),
     Action.READ_ROSTER: ("GET", f"{ROOM}/roster", None),
     Action.MUTE_ANYBODY: ("POST", f"{ROOM}/people/nobody/mute", {"muted": True}),
     Action.MUTE_SELF: ("POST", f"{ROOM}/people/ME/mute", {"muted": True}),
+    Action.MUTE_ALL: ("POST", f"{ROOM}/mute-all", None),
     Action.REMOVE: ("DELETE", f"{ROOM}/people/nobody", None),
+    Action.BLOCK: ("GET", f"{ROOM}/blocks", None),
+    Action.GIVE_ROLE: ("POST", f"{ROOM}/people/nobody/role", {"role": "speaker"}),
     Action.RENAME_SELF: ("PUT", f"{ROOM}/people/ME/name", {"name": "x"}),
     Action.ANNOUNCE: ("PUT", f"{ROOM}/announcement", {"text": "x"}),
     Action.SET_DELIVERY: ("PUT", f"{ROOM}/delivery", {"block_steps": 2}),
+    Action.RAISE_HAND: ("PUT", f"{ROOM}/hands/me", None),
+    Action.CALL_HANDS: ("DELETE", f"{ROOM}/hands/nobody", None),
     Action.SPEAK: ("POST", "/r/demo/whip", None),
     Action.DELETE_ROOM: ("DELETE", ROOM, None),
 }

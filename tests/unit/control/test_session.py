@@ -61,11 +61,9 @@ async def test_second_browser_is_refused_and_the_host_is_told(desk: Desk) -> Non
     assert refused.status_code == 409
     assert refused.headers["content-type"] == "application/problem+json"
     assert problem["type"] == "urn:stentor:problem:link-in-use"
-    assert problem["detail"] == (
-        "This link is in use on another device. The host was told and can move it to this one; "
-        "then open the link again."
-    )
-    assert [event["state"] for event in await told(host, "link")] == ["in-use", "asked"]
+    assert problem["detail"].startswith("This link is in use on another device. Allow the move there, or have the host")
+    shown = await told(host, "link")
+    assert [(event["state"], event["asked_code"]) for event in shown] == [("in-use", None), ("asked", problem["code"])]
     assert await told(speaker, "link") == []
 
 
@@ -79,7 +77,7 @@ async def test_host_moves_a_link_to_the_device_that_asked(desk: Desk) -> None:
     desk.control.rules.parts.hub.follow(page)
     async with running_origin(desk.bus) as origin:
         moved = await desk.ok("POST", f"/api/v1/rooms/demo/links/{person}/move", host)
-        assert origin.asked == [("remove", {"person": person})]
+        assert origin.asked == [("remove", {"person": person, "keep_seat": True})]
     assert moved["state"] == "in-use"
     assert await told(page, "session") == [{"replaced": True}]
     gone = await desk.call("GET", "/api/v1/me", old)
