@@ -53,6 +53,8 @@ Result = TypeVar("Result")
 def main() -> None:
     """Run the command line; how every process of Stentor begins."""
     process = os.environ.get("STENTOR_PROCESS")
+    # A tick's matrices are small: numpy's threads would double what they cost. Must stand before numpy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if has_parent():
         leave_if_orphaned()
     try:
