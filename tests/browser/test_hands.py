@@ -22,7 +22,7 @@ async def test_a_listener_raises_a_hand_is_invited_and_speaks(api: StaffApi, bro
     listener = await visit(browsers.ana, links["listener"])
     await listener.get("hand-name").fill("Ana")
     await listener.get("hand-name").press("Enter")
-    await expect(listener.get("hand-place")).to_have_text("Your hand is up. You are first in line.")
+    await expect(listener.get("hand-place")).to_have_text("You are first in line.")
     await listener.page.reload()
     await expect(listener.get("hand-place")).to_have_attribute("data-position", "1")
 

@@ -137,11 +137,9 @@ export const en = {
   "hand.name": "Your name",
   "hand.raise": "Raise your hand",
   "hand.lower": "Lower your hand",
-  "hand.first": "Your hand is up. You are first in line.",
-  "hand.before": {
-    one: "Your hand is up. {count} person is before you.",
-    other: "Your hand is up. {count} people are before you.",
-  },
+  "hand.up": "Your hand is up",
+  "hand.first": "You are first in line.",
+  "hand.before": { one: "{count} person is before you.", other: "{count} people are before you." },
   "hand.waiting.text": "Go on listening and leave this page open: it tells you when the hosts call on you.",
   "hand.invited": "You are invited to speak",
   "hand.invited.text":

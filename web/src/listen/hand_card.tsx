@@ -8,6 +8,7 @@ import { Icon } from "../ui/icons";
 import { Button } from "../ui/parts";
 import { type HandState, RaisedHand } from "./hand";
 
+const TITLES: Partial<Record<HandState["status"], TextKey>> = { waiting: "hand.up", invited: "hand.invited" };
 /** What is said above the form when a hand is down. */
 const NEWS: Partial<Record<HandState["status"], TextKey>> = {
   declined: "hand.declined",
@@ -31,7 +32,7 @@ export function HandCard({ room }: { room: RoomView }) {
     <section class="card hand" aria-labelledby="hand-title" data-testid="hand" data-status={state.status}>
       <h2 id="hand-title">
         <Icon name="hand" size={22} />
-        {t(state.status === "invited" ? "hand.invited" : "hand.title")}
+        {t(TITLES[state.status] ?? "hand.title")}
       </h2>
       <div ref={told} tabIndex={-1} role="status">
         {state.status === "waiting" && <Waiting position={state.position ?? 1} />}

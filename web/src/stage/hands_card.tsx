@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Hand, Hands } from "../api/types";
 import { useI18n } from "../i18n/i18n";
+import { Icon } from "../ui/icons";
 import { Button, IconButton } from "../ui/parts";
 import type { StaffApi } from "./api";
 import { useAction } from "./use_action";
@@ -78,7 +79,7 @@ function Row({ hand, onInvite, onLower }: { hand: Hand; onInvite: () => void; on
   return (
     <li class="roster-row" data-testid="hand-row" data-name={name} data-state={hand.state} data-here={hand.here}>
       <span class="hand-number" aria-hidden="true">
-        {position === null ? "→" : number(position)}
+        {position === null ? <Icon name="check" size={18} /> : number(position)}
       </span>
       <div class="roster-words">
         <p class="roster-name">
