@@ -111,6 +111,7 @@ export function StagePage(props: Props) {
         </p>
       )}
       <RoleNotice change={change} stage={stage} />
+      <AskedNotices api={api} room={room.room} links={links} own={own} watch={watch} />
       {orders && stage && <Alarm stage={stage} />}
       <AirBanner air={air} state={room.state} mutedBy={me?.muted_by ?? null} onAir={stage?.on_air ?? false} />
       {/* The order is a phone's: what one needs at once stands first. On a desk there are two columns. */}
@@ -131,7 +132,6 @@ export function StagePage(props: Props) {
           {runs && <ShowCard api={api} room={room} stage={stage} watch={watch} />}
         </div>
         <div class="column desk-side">
-          <AskedNotices api={api} room={room.room} links={links} own={own} watch={watch} />
           <RosterCard api={api} room={room} stage={stage} role={role} orders={orders} />
           {orders && hands && !over && <HandsCard api={api} room={room.room} hands={hands} />}
           {orders ? (
