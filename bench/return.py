@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.async_api import Page
 
-from bench.away import HERE, Away, browser_in, cable
 from bench.report import Goal, arguments, machine, percentile, report
 from bench.room import ROOM, run, silence, until
 from stentor.clock import SystemClock
@@ -35,6 +34,7 @@ from stentor.demo.whip import HttpWhip, SpeakerEvents, WhipSpeaker
 from stentor.media.decoder import OpusDecoder
 from stentor.media.encoder import OpusEncoder
 from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
+from tests.fakes.away import HERE, Away, browser_in, cable
 from tests.fakes.installation import Installation, free_ports, installation
 from tests.fakes.moving_peer import MovingPeer
 
@@ -187,6 +187,7 @@ class Return:
             pitch = mouth.pitch_hz
             await until(lambda pitch=pitch: pitch in self.ear.first_s, "the voice is not heard again", BACK_S)
             found.append(self.ear.first_s[pitch] - noticed_s)
+            print(f"  {'reload' if number % 2 else 'address'} {number // 2 + 1}: {found[-1]:.3f} s", flush=True)
             await asyncio.sleep(0.3)
             self.doubled += self.ear.both > FADE_FRAMES
             await self.count(2)
@@ -201,16 +202,16 @@ class Return:
                 after_s = noticed_s + 0.2
             else:
                 before = await page.evaluate("window.noticed.length")
-                await away.lose_address()
-                await asyncio.sleep(random.uniform(0.2, 1.0))
-                after_s = time.time()
-                await away.next_address()
+                await away.move()
                 while await page.evaluate("window.noticed.length") == before:  # noqa: ASYNC110 - the page says it
                     await asyncio.sleep(0.02)
-                noticed_s = max(float(await page.evaluate("window.noticed.at(-1)")), after_s)
+                noticed_s = after_s = float(await page.evaluate("window.noticed.at(-1)"))
             await until(lambda after_s=after_s: self.ear.last_s.get(PAGE_HZ, 0) > after_s, "the page is mute", BACK_S)
             found = self.page_reloads_s if number % 2 else self.page_moves_s
             found.append(max(0.0, self.ear.last_s[PAGE_HZ] - noticed_s))
+            print(
+                f"  Chromium, {'reload' if number % 2 else 'address'} {number // 2 + 1}: {found[-1]:.3f} s", flush=True
+            )
             await self.count(2)
 
     async def count(self, people: int) -> None:
@@ -281,7 +282,9 @@ async def measure(rounds: int, pages: int) -> Return:
             await mouth.peer.close()
             link = await bench.api.call("POST", f"/rooms/{ROOM}/links", {"role": "speaker", "name": "Cleo"})
             async with browser_in(namespace, bench.site.staff_url, folder / "microphone.wav") as away:
-                context = await away.browser.new_context(permissions=["microphone"], locale="en")
+                context = await away.browser.new_context(
+                    permissions=["microphone"], locale="en", viewport={"width": 390, "height": 844}
+                )
                 page = await context.new_page()
                 await page.add_init_script(WATCH)
                 await page.goto(str(link["url"]))

@@ -24,8 +24,9 @@ describe("Uplink", () => {
   it("goes down by steps when a line without a queue drops much", () => {
     const uplink = new Uplink();
     over(uplink, 0, 5, 0, 0.04);
-    expect(over(uplink, 5, 6, 0.4, 0.04)).toEqual(STEPS[1]);
-    expect(over(uplink, 6, 10, 0.4, 0.04)).toEqual(STEPS[2]);
+    expect(over(uplink, 5, 6, 0.3, 0.04)).toEqual(STEPS[1]);
+    expect(over(uplink, 6, 10, 0.3, 0.04)).toEqual(STEPS[2]);
+    expect(over(new Uplink(), 0, 1, 0.5, null)).toEqual(STEPS[2]);
   });
 
   it("tries more again after a while, and waits longer when that was too much", () => {

@@ -29,6 +29,7 @@ const REPEATED: Sending = { bitrate: 32_000, frameMs: 20, red: true };
 
 const QUEUE_S = 0.2;
 const CROWDED = 0.25;
+const JAMMED = 0.4;
 const LOSSY = 0.04;
 const CLEAN = 0.02;
 const SETTLE_MS = 3_000;
@@ -53,7 +54,7 @@ export class Uplink {
     const crowded = queueS > QUEUE_S || lost > CROWDED;
     this.follow(nowMs, lost, crowded, queueS);
     const settled = nowMs - this.changedMs >= SETTLE_MS;
-    if (crowded && settled && this.step < STEPS.length - 1) this.lower(nowMs, queueS);
+    if (crowded && settled && this.step < STEPS.length - 1) this.lower(nowMs, queueS > 2 * QUEUE_S || lost > JAMMED);
     else if (this.goodSinceMs !== null && nowMs - this.goodSinceMs >= this.tryAfterMs && this.step > 0)
       this.raise(nowMs);
     return this.sending(nowMs);
@@ -68,10 +69,10 @@ export class Uplink {
     if (this.lossySince !== null && nowMs - this.lossySince >= 1_500) this.lossyMs = nowMs;
   }
 
-  /** A line with a queue of its own has less than we send by far: seconds would go by on the way down. */
-  private lower(nowMs: number, queueS: number): void {
+  /** `jammed`: the line has by far less than we send, and seconds would go by on the way down. */
+  private lower(nowMs: number, jammed: boolean): void {
     if (nowMs - this.raisedMs < 2 * TRY_FIRST_MS) this.tryAfterMs = Math.min(TRY_MOST_MS, this.tryAfterMs * 2);
-    this.step = queueS > 2 * QUEUE_S ? STEPS.length - 1 : this.step + 1;
+    this.step = jammed ? STEPS.length - 1 : this.step + 1;
     this.changedMs = nowMs;
     this.goodSinceMs = null;
   }

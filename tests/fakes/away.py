@@ -14,9 +14,10 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-from bench.browser import FLAGS
+from tests.browser.support import FLAGS
 
-HERE = "10.213.7.1"
+_NET = f"10.213.{os.getpid() % 250}"
+HERE = f"{_NET}.1"
 """This machine's end of the cable."""
 _FIRST = 2
 _ADDRESSES = 250
@@ -41,20 +42,17 @@ class Away:
     @property
     def address(self) -> str:
         """Return the browser's address."""
-        return f"10.213.7.{self.number}"
+        return f"{_NET}.{self.number}"
 
     async def inside(self, *words: str) -> None:
         """Run a command in the namespace."""
         await shell("ip", "netns", "exec", self.name, *words)
 
-    async def lose_address(self) -> None:
-        """Take the browser's address away, as when one leaves a WLAN."""
-        await self.inside("ip", "address", "flush", "dev", "near")
-
-    async def next_address(self) -> None:
-        """Give it another one, as when a phone has found another network."""
-        self.number = _FIRST + (self.number - _FIRST + 1) % _ADDRESSES
+    async def move(self) -> None:
+        """Change its address, as when a phone goes from one network to another."""
+        old, self.number = self.address, _FIRST + (self.number - _FIRST + 1) % _ADDRESSES
         await self.inside("ip", "address", "add", f"{self.address}/24", "dev", "near")
+        await self.inside("ip", "address", "delete", f"{old}/24", "dev", "near")
 
     async def thin(self, kbit_s: int) -> None:
         """Let it send no more than that, with a queue of at most 0.6 s before packets are dropped."""
@@ -91,6 +89,7 @@ async def browser_in(name: str, origin: str, microphone: Path) -> AsyncIterator[
         script.chmod(0o755)
         flags = [
             *FLAGS,
+            "--autoplay-policy=no-user-gesture-required",
             f"--use-file-for-fake-audio-capture={microphone}",
             f"--unsafely-treat-insecure-origin-as-secure={origin}",
         ]
