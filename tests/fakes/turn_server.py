@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "coturn.conf"
-SECRET = "a secret of thirty-two characters"  # noqa: S105 - this server lives for one test
+SECRET = "a secret of thirty-two characters"
 _READY_S = 10.0
 
 

@@ -307,9 +307,15 @@ class Playout:
         """Fill the first lost frame of a gap: FEC reaches back by one packet, what lies before is concealed."""
         self._lose(1)
         if gap == following.samples:
-            self.stats.recovered += 1
+            try:
+                pcm = self._decoder.recover(following.payload, gap)
+            except MediaError:  # its header was sound and its frame is not
+                self.stats.broken += 1
+                pcm = self._decoder.conceal(gap)
+            else:
+                self.stats.recovered += 1
             self._cursor += gap
-            self._keep(self._resampler.process(self._decoder.recover(following.payload, gap), 0))
+            self._keep(self._resampler.process(pcm, 0))
             return
         frame = min(TICK_SAMPLES, gap - following.samples if gap > following.samples else gap)
         self._cursor += frame

@@ -1,0 +1,221 @@
+"""Strangers at the door of a room: a million datagrams, while twenty people are on stage and others come and go.
+
+One of the twenty says numbered frames, whose way to a listener shows each glitch. The datagrams come from ever new
+addresses and ports of the loopback, none of which ICE has validated, and are of every kind: STUN with the username
+fragment of a live session and with others, broken STUN, DTLS, SRTP, SRTCP and garbage. Memory is the room's process's.
+"""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.fidelity import Material, find, push_sound
+from bench.report import Goal, arguments, machine, report
+from bench.room import ROOM, BenchRoom, bench_room, run, silence, until
+from bench.speech import digits, missing_or_repeated, read_digits
+from bench.stand import speakers
+from bench.tape import Numbers
+from stentor.clock import SystemClock
+from stentor.demo.whip import HttpWhip, WhipSpeaker
+from stentor.errors import StentorError
+from tests.fakes.listener import Block, push_listener
+
+PEOPLE = 20
+SEATS = 50
+RATE = 20_000
+GOALS = [
+    Goal("stayed", "sessions that stayed", "", at_least=PEOPLE),
+    Goal("handshakes", "handshakes that succeeded meanwhile", "", at_least=200),
+    Goal("rss_mb", "growth of the room's memory", "MB", at_most=5.0),
+    Goal("glitches", "missing or repeated 20 ms frames in the program", "", at_most=0),
+]
+_WORKERS = 4
+_WARM_S = 5.0
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Listening(HttpWhip):
+    """The way to the stage, noting the username fragment that the last answer gave."""
+
+    ufrag = ""
+
+    async def post(self, offer: str) -> str:  # type: ignore[explicit-override]  # from Python 3.12
+        """POST the offer."""
+        answer = await super().post(offer)
+        self.ufrag = re.findall(r"^a=ice-ufrag:(\S+)", answer, re.MULTILINE)[0]
+        return answer
+
+
+@dataclass
+class Callers:
+    """People who come, connect, and leave again."""
+
+    room: BenchRoom
+    tokens: list[str]
+    succeeded: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    async def handshakes(self, count: int) -> None:
+        """Have so many connections made, a few at a time."""
+        async with asyncio.TaskGroup() as group:
+            for worker, token in enumerate(self.tokens):
+                share = count // len(self.tokens) + (worker < count % len(self.tokens))
+                group.create_task(self._worker(token, share))
+
+    async def _worker(self, token: str, count: int) -> None:
+        for _ in range(count):
+            whip = HttpWhip(f"{self.room.site.staff_url}/r/{ROOM}/whip", token)
+            speaker = WhipSpeaker(whip, silence, SystemClock())
+            running = asyncio.create_task(speaker.run())
+            try:
+                async with asyncio.timeout(15):
+                    await speaker.connected.wait()
+                    self.succeeded += speaker.connections == 1
+                    speaker.leave()
+                    await running
+            except (TimeoutError, StentorError) as error:
+                self.failed.append(repr(error))
+                running.cancel()
+                await asyncio.wait({running})
+
+
+def rss_bytes(pid: int) -> int:
+    """Return a process's resident memory (proc(5), statm)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+async def attack(kind: str, told: dict[str, object]) -> asyncio.subprocess.Process:
+    """Start an attack (bench/attack)."""
+    pipe = asyncio.subprocess.PIPE
+    command = [sys.executable, "-m", "bench.attack", kind]
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, cwd=Path(__file__).parent.parent)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(told).encode() + b"\n")
+    return process
+
+
+async def said(process: asyncio.subprocess.Process, limit_s: float) -> dict[str, object] | None:
+    """Return what an attack answers, or None if it died."""
+    assert process.stdout is not None
+    async with asyncio.timeout(limit_s):
+        line = await process.stdout.readline()
+        await process.wait()
+    found: dict[str, object] | None = json.loads(line) if line else None
+    return found
+
+
+@asynccontextmanager
+async def ending(process: asyncio.subprocess.Process) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Kill a process that the context leaves running."""
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def glitches(blocks: list[Block], spoken: Material, limit_s: float) -> int:
+    """Return how many frames of the numbered run are missing or came twice, in numbers or in sound."""
+    sound, wrong = push_sound(blocks)
+    begin = find(sound, spoken.sound, 0, limit_s)
+    heard = sound[begin : begin + len(spoken.sound)]
+    edits, _ = missing_or_repeated(digits(len(spoken.packets)), read_digits(heard))
+    return wrong + edits + (len(spoken.sound) - len(heard)) // 960
+
+
+async def metric(room: BenchRoom, name: str) -> dict[str, float]:
+    """Return a metric's samples by their labels."""
+    page = (await room.site.get("/metrics", base=room.site.private_url)).body.decode()
+    return {label: float(value) for label, value in re.findall(rf"^{name}(\S*) (\S+)$", page, re.MULTILINE)}
+
+
+def room_port(room_process: int) -> int:
+    """Return the UDP port on which a process receives (proc(5), net/udp)."""
+    own = {str(each.readlink()) for each in Path(f"/proc/{room_process}/fd").iterdir() if each.is_symlink()}
+    for line in Path(f"/proc/{room_process}/net/udp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if f"socket:[{fields[9]}]" in own:
+            return int(fields[1].split(":")[1], 16)
+    raise AssertionError("the room has no UDP port")
+
+
+async def on_stage(room: BenchRoom) -> set[str]:
+    """Return who is connected."""
+    roster = await room.api.call("GET", f"/rooms/{ROOM}/roster")
+    listed = roster["people"]
+    assert isinstance(listed, list)
+    return {str(each["person"]) for each in listed if each["connected"]}
+
+
+def closed(room: BenchRoom, people: set[str]) -> dict[str, str]:
+    """Return the people of whom a session has ended, and why."""
+    ended = {str(each["person"]): str(each["reason"]) for each in room.site.events("session_closed")}
+    return {person: ended[person] for person in people & ended.keys()}
+
+
+async def measure(count: int, calls: int) -> tuple[dict[str, float], list[str]]:
+    """Return the figures, and notes."""
+    seconds = count / RATE
+    source = Numbers(seconds + 5)
+    async with bench_room() as room:
+        await room.api.call("PATCH", f"/rooms/{ROOM}", {"seats": SEATS})
+        tokens = [await room.link(f"Speaker {number}") for number in range(PEOPLE - 2)]
+        door = Listening(f"{room.site.staff_url}/r/{ROOM}/whip", await room.link("Known"))
+        known = WhipSpeaker(door, silence, SystemClock())
+        callers = Callers(room, [await room.link(f"Caller {number}") for number in range(_WORKERS)])
+        await room.seat("Numbers", source)
+        room.tasks.append(room.group.create_task(known.run()))
+        await known.connected.wait()
+        await room.go_on_air()
+        async with speakers(room, tokens, silent=True), push_listener(room.site.audience_url, ROOM) as listener:
+            people = await on_stage(room)
+            assert len(people) == PEOPLE, f"{len(people)} are on stage"
+            await callers.handshakes(2 * _WORKERS)  # so that what a first one costs is no growth
+            await asyncio.sleep(_WARM_S)
+            callers.succeeded = 0
+            process = room.room_process()
+            before, late = rss_bytes(process), await metric(room, "stentor_origin_late_ticks_total")
+            source.say()
+            told = {"host": "127.0.0.1", "port": room_port(process), "count": count, "rate": RATE, "ufrag": door.ufrag}
+            async with ending(await attack("flood", told)) as flood, asyncio.TaskGroup() as group:
+                group.create_task(callers.handshakes(calls))
+                done = await said(flood, 60 + 4 * seconds)
+            growth = rss_bytes(process) - before
+            await until(lambda: source.over, "the numbered run does not end", 60)
+            await asyncio.sleep(3.0)
+            there, lost = people & await on_stage(room), closed(room, people)
+            late_after = await metric(room, "stentor_origin_late_ticks_total")
+            dropped = await metric(room, "stentor_origin_datagrams_(?:dropped_total|filtered)")
+        wrong = await asyncio.to_thread(glitches, listener.blocks, source.material, 60.0)
+    figures = {
+        "stayed": len(there - lost.keys()),
+        "handshakes": callers.succeeded,
+        "rss_mb": round(growth / 1e6, 2),
+        "glitches": wrong,
+    }
+    notes = [
+        f"sent: {done}; ticks more than 20 ms late: {sum(late_after.values()) - sum(late.values()):.0f}",
+        "turned away: " + ", ".join(f"{label} {value:.0f}" for label, value in dropped.items() if value),
+        f"at the end {len(there)} are connected; sessions ended: {lost or 'none'}",
+        *(f"a handshake that failed: {each}" for each in callers.failed[:5]),
+    ]
+    return figures, notes
+
+
+async def main() -> bool:
+    """Measure and report."""
+    options = arguments(__doc__.splitlines()[0] if __doc__ else "").parse_args()
+    before = machine()
+    figures, notes = await measure(*((100_000, 20) if options.quick else (1_000_000, 200)))
+    return report("guard", GOALS, figures, path=options.json, before=before, notes=notes)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if run(main(), limit_s=400) else 1)
