@@ -177,6 +177,7 @@ async def run_origin(settings: Settings) -> None:
             udp_ports=settings.udp_range,
             stagger=lambda: stagger.uniform(0.0, 0.3),
         )
+        process.health.add(host.reasons)
         await process.until_stopped(host.run())
 
 

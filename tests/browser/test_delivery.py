@@ -6,10 +6,12 @@ SourceBuffer several fragments in one frame are what one fragment of several ste
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from stentor.demo.staff_api import StaffApi
@@ -19,6 +21,7 @@ from tests.fakes.installation import Installation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+ROOMS = ("cadence", "blocks", "proxied", "beacons")
 _HEADER_BYTES = 16
 _MEDIA = 2
 NO_WEBSOCKET = """
@@ -108,6 +111,16 @@ async def settle(page: Tab, block_s: float) -> None:
         f"the player does not settle for blocks of {block_s} s",
         limit_s=40,
     )
+
+
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
+async def rooms_end(api: StaffApi) -> AsyncIterator[None]:
+    """Each room of these tests would keep a UDP port and its share of the machine."""
+    yield
+    listed: Any = await api.call("GET", "/rooms")
+    for room in listed["rooms"]:
+        if room["room"] in ROOMS and room["state"] == "lobby":
+            await api.call("POST", f"/rooms/{room['room']}/end", {})
 
 
 @pytest.mark.timeout(150)

@@ -163,7 +163,7 @@ async def installation(
 ) -> AsyncIterator[Installation]:
     """Run ``stentor serve`` (or ``demo``) in ``folder`` until the context ends; yields once it is ready."""
     audience, staff, private = free_ports(3)
-    low, high = free_udp_range(6)
+    low, high = free_udp_range(20)
     scheme = "https" if tls else "http"
     values: dict[str, object] = {
         "data_dir": folder / "data",

@@ -152,6 +152,14 @@ async def test_no_port_left_is_said(bus, tmp_path, capfd) -> None:
             while "no_udp_port_left" not in said or len(machine.host.running) != 1:
                 await asyncio.sleep(0.01)
                 said += capfd.readouterr().err
+        (running,) = machine.host.running
+        (waiting,) = {"a", "b"} - {running}
+        reason = f"no UDP port is left for {waiting}: end rooms, or widen --udp-ports"
+        assert await machine.host.reasons() == [reason]
+        await open_room(bus, waiting, RoomState.ENDED)
+        async with asyncio.timeout(10):
+            while await machine.host.reasons():  # noqa: ASYNC110 - nothing announces it
+                await asyncio.sleep(0.01)
 
 
 async def test_a_port_that_somebody_else_uses_is_left_to_them(bus, tmp_path) -> None:

@@ -93,6 +93,7 @@ class Host:
         self._open: dict[str, bool] = {}
         self._closed_since: dict[str, MonotonicNs] = {}
         self._silent: set[int] = set()
+        self._without_port: set[str] = set()
         self._tending: set[str] = set()
         self._running: dict[str, RoomProcess] = {}
         self._leases_known = asyncio.Event()
@@ -101,6 +102,11 @@ class Host:
     def running(self) -> dict[str, int]:
         """Return the process id of each room that runs here."""
         return {room: process.pid for room, process in self._running.items()}
+
+    async def reasons(self) -> list[str]:
+        """Return which rooms cannot run here, as sentences that say what to do."""
+        rooms = sorted(self._without_port)
+        return [f"no UDP port is left for {', '.join(rooms)}: end rooms, or widen --udp-ports"] if rooms else []
 
     async def run(self) -> None:
         """Run rooms until cancelled."""
@@ -147,9 +153,12 @@ class Host:
             while self._is_open(room):
                 port = self._ports.take(room)
                 if port is None:
-                    log.error("no_udp_port_left", room=room, mend="widen the range of UDP ports")
+                    if room not in self._without_port:
+                        self._without_port.add(room)
+                        log.error("no_udp_port_left", room=room, mend="end rooms, or widen --udp-ports")
                     await self._clock.sleep(_PORT_RETRY_S)
                     continue
+                self._without_port.discard(room)
                 handicap_s = _HANDICAP_S * len(self._running)
                 revision = await self._leases.acquire(room, handicap_s=handicap_s, wanted=lambda: self._is_open(room))
                 if revision is not None:
@@ -159,6 +168,7 @@ class Host:
         finally:
             self._ports.give_back(room)
             self._tending.discard(room)
+            self._without_port.discard(room)
 
     async def _hold(self, room: str, port: int, revision: int) -> None:
         """Run a room while its lease is ours."""
