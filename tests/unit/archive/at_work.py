@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,6 +34,7 @@ class Stage:
         self.asked = 0
         self.published = asyncio.Event()
         self._fences: dict[int, Fence] = {}
+        self._message_ids = count()
 
     async def say(self, state: RoomState, **fields: object) -> None:
         """Write the room's document, as control does."""
@@ -41,10 +43,10 @@ class Stage:
 
     async def log(self, entries: list[Entry]) -> None:
         """Append to the log, as the room's origins do."""
-        for number, entry in enumerate(entries):
+        for entry in entries:
             if entry.epoch not in self._fences:
                 self._fences[entry.epoch] = await self.bus.claim(ROOM, b"{}")
-            fence, message_id = self._fences[entry.epoch], f"{id(entries)}.{number}"
+            fence, message_id = self._fences[entry.epoch], str(next(self._message_ids))
             while True:
                 try:
                     await self.bus.append(fence, entry.subject, message_id, entry.payload)
