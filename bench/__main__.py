@@ -10,7 +10,7 @@ NAMES = (
     *("latency", "fidelity", "stage", "takeover", "start"),
     *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "fronts"),
     *("isolation", "rooms", "caches", "mobile"),
-    *("delay", "drift", "loudness", "return"),
+    *("delay", "drift", "loudness", "return", "guard", "hostile"),
 )
 RESULTS = Path(__file__).parent.parent / "results"
 

@@ -87,6 +87,10 @@ def test_addresses_follow_from_one_another(flags, public_url, staff_url):
         ({"public_url": "radio.example.org"}, "must be an address such as https://radio.example.org"),
         ({"staff_url": "https://x/#t=1"}, "must be an address"),
         ({"tls_cert": "c.pem"}, "TLS needs both tls_cert and tls_key"),
+        ({"turn_urls": "relay.example.org"}, "must be addresses such as turn:relay.example.org:3478?transport=tcp"),
+        ({"turn_urls": "turn:relay.example.org"}, "relays need both turn_urls and turn_secret"),
+        ({"turn_secret": "0123456789abcdef"}, "relays need both turn_urls and turn_secret"),
+        ({"turn_secret": "short"}, "must have at least 16 characters"),
         ({"edges": -1}, "--edges"),
         ({"trusted_proxies": "127.0.0.1,proxy"}, "--trusted-proxies"),
         ({"log_level": "loud"}, "'debug', 'info', 'warning' or 'error'"),
@@ -117,6 +121,7 @@ def test_secrets_are_not_shown():
     settings = load(None, {"nats_password": "swordfish", "database_url": "postgresql+asyncpg://a:swordfish@h/d"})
     assert "swordfish" not in repr(settings)
     assert "swordfish" not in str(settings)
+    assert "swordfish" not in repr(load(None, {"turn_urls": "turns:[2001:db8::1]:443", "turn_secret": "swordfish" * 2}))
     with pytest.raises(ConfigError) as caught:
         load(None, {"nats_password": ["swordfish"]})
     assert "swordfish" not in str(caught.value)
