@@ -80,11 +80,13 @@ class Idle:
     percent: float
     before_bytes: int
     bytes: int
+    parts: dict[str, float] = field(default_factory=dict)
 
     def shown(self) -> str:
         """Return it for a note."""
         megabytes, before = self.bytes / 1e6, self.before_bytes / 1e6
-        return f"{self.percent:.2f} % of a core, {megabytes:.0f} MB (without rooms {before:.0f})"
+        parts = "".join(f", {name} {used:.2f}" for name, used in self.parts.items())
+        return f"{self.percent:.2f} % of a core{parts and f' ({parts[2:]})'}, {megabytes:.0f} MB (empty {before:.0f})"
 
 
 async def idle_janus(seconds: float) -> Idle:
@@ -107,5 +109,16 @@ async def idle_stentor(seconds: float) -> Idle:
         for number in range(IDLE_ROOMS):
             await api.call("POST", "/rooms", {"room": f"room-{number}", "title": f"Room {number}"})
         await asyncio.sleep(2 * SETTLE_S)
-        pids = [site.process.pid, *(pid for pid, _ in descendants(site.process.pid))]
-        return Idle(await percent(pids, seconds), before, rss_bytes(pids))
+        names = {site.process.pid: "supervisor"} | {pid: _name(line) for pid, line in descendants(site.process.pid)}
+        used, begun = {pid: cpu_ns([pid]) for pid in names}, time.monotonic()
+        await asyncio.sleep(seconds)
+        parts: dict[str, float] = {}
+        for pid, name in names.items():
+            parts[name] = parts.get(name, 0.0) + (cpu_ns([pid]) - used[pid]) / 1e7 / (time.monotonic() - begun)
+        return Idle(sum(parts.values()), before, rss_bytes(names), parts)
+
+
+def _name(command: str) -> str:
+    """Return a short name for a process of Stentor's: the verb of its command line, or its program."""
+    _, found, verb = command.partition("-m stentor ")
+    return (verb if found else command).split()[0].rpartition("/")[2]
