@@ -82,6 +82,8 @@ class StageRules:
         """
         link = await self._staff.person(room, person)
         require_manages(who.role, link.role)
+        if block and who.person == person:
+            raise Forbidden("Nobody blocks themself.", slug="own-browser")
         links = [link]
         if block:
             links += await self._block(who, room, link)

@@ -36,7 +36,9 @@ async def test_a_blocked_browser_opens_no_link_of_this_room(desk: Desk) -> None:
     assert (await desk.open(fresh["url"], OTHER_DEVICE)).status_code == 403
     listed = (await desk.ok("GET", f"{ROOM}/links", desk.operator))["links"]
     assert "asked" not in {each["state"] for each in listed}
-    assert [entry.action for entry in await desk.catalogue.audit("demo")].count("block") == 3  # two links, and the second press
+    assert [entry.action for entry in await desk.catalogue.audit("demo")].count(
+        "block"
+    ) == 3  # two links, and the second press
 
 
 async def test_who_is_blocked_can_be_seen_and_let_in_again(desk: Desk) -> None:
@@ -67,6 +69,9 @@ async def test_nobody_blocks_themself_or_above_by_a_shared_browser(desk: Desk) -
         assert refused.json()["detail"] == (
             "The link of Noor (host) is open in the same browser. Remove without blocking."
         )
+    own = (await desk.ok("GET", "/api/v1/me", host))["person"]
+    refused = await desk.call("DELETE", f"{ROOM}/people/{own}?block=true", host)
+    assert refused.json()["detail"] == "Nobody blocks themself."
     assert (await desk.ok("GET", f"{ROOM}/blocks", host))["blocks"] == []
     async with running_origin(desk.bus):
         assert (await desk.call("DELETE", f"{ROOM}/people/{tried['link']}", host)).status_code == 204

@@ -2,7 +2,9 @@
 
 import asyncio
 
+from stentor.control.access import make_rules
 from stentor.control.hub import Follower
+from stentor.control.parts import make_parts
 from stentor.room.documents import Role, StagePerson
 from tests.fakes.clock import VirtualClock
 from tests.fakes.staff import Desk, running_origin
@@ -121,3 +123,24 @@ async def test_a_room_that_is_over_promotes_nobody(desk: Desk, clock: VirtualClo
     await desk.ok("POST", f"{ROOM}/end", desk.operator)
     await evening.go_on(30, "Bea")
     assert await evening.role("Bea") is COHOST
+
+
+async def test_a_control_that_has_just_begun_promotes_too_and_two_promote_once(desk: Desk, clock: VirtualClock) -> None:
+    evening = Evening(desk, clock)
+    page = await evening.begin()
+    parts = desk.control.rules.parts
+    again = make_rules(
+        make_parts(bus=desk.bus, catalogue=desk.catalogue, clock=clock, keys=parts.keys, settings=parts.settings)
+    )
+    other = Follower("demo", Role.OPERATOR, "op", "s")
+    again.parts.hub.follow(other)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(again.parts.hub.run(desk.bus)), group.create_task(again.succession.run())]
+        await evening.go_on(22, "Bea", "Cleo")
+        told_by = await asyncio.wait(
+            [asyncio.ensure_future(told_of_role(each)) for each in (page, other)], return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in (*tasks, *told_by[1]):
+            task.cancel()
+    assert [await evening.role(name) for name in ("Bea", "Cleo")] == [HOST, COHOST]
+    assert [entry.action for entry in await desk.catalogue.audit("demo")].count("promote") == 1

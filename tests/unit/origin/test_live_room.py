@@ -21,7 +21,7 @@ from stentor.origin.log_writer import LogWriter
 from stentor.origin.program import Program
 from stentor.origin.tenure import take_over
 from stentor.room.documents import EventKind, Role, RoomDocument, RoomEvent, StageDocument
-from stentor.room.requests import Offer, Reply, RingRead
+from stentor.room.requests import GiveRole, MuteAll, Offer, Remove, Reply, RingRead
 from stentor.room.states import RoomState
 from tests.fakes.cast import FakeDoor
 from tests.fakes.clock import VirtualClock
@@ -110,6 +110,27 @@ async def join(it: Night, person: str = "ana") -> None:
     offer = Offer(person=person, name=person.title(), role=Role.SPEAKER, sdp="offer")
     reply = await it.bus.request(origin_subject("night", "offer"), offer.to_bytes(), timeout_s=2.0)
     assert Reply.model_validate_json(reply).problem is None
+
+
+async def test_what_control_asks_of_people_reaches_the_stage(tmp_path):
+    async with night(tmp_path) as it:
+
+        async def ask(verb: str, message: Offer | MuteAll | GiveRole | Remove) -> Reply:
+            reply = await it.bus.request(origin_subject("night", verb), message.to_bytes(), timeout_s=2.0)
+            return Reply.model_validate_json(reply)
+
+        await join(it)
+        await it.state(RoomState.LOBBY, seats=1)
+        await it.talk(0.1)
+        full = await ask("offer", Offer(person="bea", name="Bea", role=Role.SPEAKER, sdp="offer", device="phone"))
+        assert full.problem is not None
+        assert full.problem["type"] == "urn:stentor:problem:stage-full"
+        assert (await ask("mute-all", MuteAll(spared=()))).result == {"people": ["ana"]}
+        assert (await ask("role", GiveRole(person="ana", role=Role.HOST))).problem is None
+        assert (await ask("remove", Remove(person="ana", keep_seat=True))).problem is None
+        await it.talk(1.1)
+        (ana,) = it.stages[-1].people
+        assert (ana.role, ana.muted_by, ana.connected) == (Role.HOST, "host", False)
 
 
 async def test_voices_go_out_on_air_alone_and_from_the_step_that_the_log_names(tmp_path):
