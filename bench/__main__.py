@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.report import arguments
 
 NAMES = (
-    *("latency", "fidelity", "stage", "takeover", "start"),
+    *("latency", "fidelity", "stage", "loss", "takeover", "start"),
     *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "fronts"),
     *("isolation", "rooms", "caches", "mobile"),
     *("delay", "drift", "loudness", "return", "guard", "hostile"),

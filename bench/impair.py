@@ -125,13 +125,13 @@ class Proxy:
         if _is_rtcp(data):
             late_ms = next(self._reports)
         else:
-            late_ms = self._delay_ms(int.from_bytes(data[4:8], "big"))
+            late_ms = self.delay_ms(int.from_bytes(data[4:8], "big"))
             self.sent += 1
             self.lost += late_ms is None
         if late_ms is not None:
             asyncio.get_running_loop().call_later(late_ms / 1_000, self.far.send, data, self.server)
 
-    def _delay_ms(self, timestamp: int) -> float | None:
+    def delay_ms(self, timestamp: int) -> float | None:
         """Return the delay of a frame by its RTP timestamp: the same frames are lost with DTX as without."""
         frames = 1 if self._timestamp is None else (timestamp - self._timestamp) % 0x100000000 // TICK_SAMPLES
         self._timestamp = timestamp
