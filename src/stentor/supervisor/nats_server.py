@@ -25,15 +25,14 @@ _GRACE_S = 0.6
 # What must be free for a stream that could not be written to be tried again: half an hour of a room.
 _ROOM_BYTES = 64 << 20
 _WRITE_FAILED = re.compile(r"no space left|critical write error|will be DISABLED", re.IGNORECASE)
-# An edge reads everything, asks origins for their ring and says how many listen; strangers talk to it.
+_ORDERS = ("offer", "candidates", "restart", "leave", "mute", "mute-all", "role", "remove", "rename", "announce")
+# An edge reads everything, asks origins for their ring and control about hands, and says how many listen.
+# Strangers talk to it.
 _EDGE_MAY_NOT = (
     "room.>",
     "live.*.chunk.>",
     "live.*.stage",
-    *(
-        f"origin.*.{verb}"
-        for verb in ("offer", "candidates", "restart", "leave", "mute", "remove", "rename", "announce")
-    ),
+    *(f"origin.*.{verb}" for verb in _ORDERS),
     "control.published",
     "$KV.>",
     "$JS.API.STREAM.UPDATE.>",

@@ -3,12 +3,14 @@
 import json
 import re
 import stat
+from contextlib import AsyncExitStack, nullcontext
 from types import SimpleNamespace
 
 import pytest
 
 from stentor.declared import load
 from stentor.errors import ConfigError
+from stentor.origin.requests import serve_requests
 from stentor.supervisor import nats_server
 from stentor.supervisor.nats_server import ROLES, NatsServer, find_nats_server
 
@@ -56,10 +58,23 @@ async def test_the_port_is_read_from_a_file_and_then_kept(server, tmp_path):
 def test_an_edge_writes_nothing_that_lasts(server):
     users = {user["user"]: user for user in json.loads(server.config())["authorization"]["users"]}
     denied = users["edge"]["permissions"]["publish"]["deny"]
-    assert {"live.*.chunk.>", "live.*.stage", "origin.*.remove", "origin.*.offer"} <= set(denied)
-    assert not {"live.*.audience", "origin.*.ring"} & set(denied)
+    assert {"live.*.chunk.>", "live.*.stage", "control.published"} <= set(denied)
+    assert not {"live.*.audience", "origin.*.ring", "control.*.hand"} & set(denied)
     assert {"room.>", "$KV.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>"} <= set(denied)
     assert all("permissions" not in users[role] for role in ROLES if role != "edge")
+
+
+async def test_an_edge_asks_an_origin_for_nothing_but_its_ring(server):
+    served = []
+
+    def serve(subject, _answer):
+        served.append(subject)
+        return nullcontext()
+
+    async with AsyncExitStack() as stack:
+        await serve_requests(SimpleNamespace(serve=serve), "*", None, None, stack)
+    users = {user["user"]: user for user in json.loads(server.config())["authorization"]["users"]}
+    assert set(served) - set(users["edge"]["permissions"]["publish"]["deny"]) == {"origin.*.ring"}
 
 
 def test_what_is_acknowledged_is_on_the_disk(server):
