@@ -68,10 +68,10 @@ class FakeSession:
     async def close(self, reason: str) -> None:
         self.end(reason)
 
-    def say(self, pitch_hz: float, arrival_ns: int) -> None:
+    def say(self, pitch_hz: float, arrival_ns: int, amplitude: float = 0.3) -> None:
         """Let 20 ms of a pitch arrive."""
         at = (self._spoken * TICK_SAMPLES + np.arange(TICK_SAMPLES)) / SAMPLE_RATE_HZ
-        sound: NDArray[np.float32] = (0.3 * np.sin(2 * np.pi * pitch_hz * at)).astype(np.float32).reshape(1, -1)
+        sound: NDArray[np.float32] = (amplitude * np.sin(2 * np.pi * pitch_hz * at)).astype(np.float32).reshape(1, -1)
         payload = self._encoder.encode(sound)
         self._events.on_packet(self._spoken, self._spoken * TICK_SAMPLES, payload, arrival_ns)
         self._spoken += 1

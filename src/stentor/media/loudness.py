@@ -10,7 +10,7 @@ from collections import deque
 import numpy as np
 
 from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
-from stentor.media.rows import KNOTS, TICKS_PER_S, Flags, Numbers, Pcm, Rows, arranged, level
+from stentor.media.rows import KNOTS, TICKS_PER_S, Flags, Numbers, Pcm, Rows, arranged, gain, level
 
 SPEAKER_LUFS = -18.0
 PROGRAM_LUFS = -16.0
@@ -99,6 +99,7 @@ class SpeakerGains:
 
     It moves only while they speak, so that it never pumps up a pause: quickly in their first seconds, then by 2 dB a
     second. It goes down faster when somebody is suddenly loud, and never raises a room's noise above ``noise_dbfs``.
+    Whoever's peaks the limiter takes away is raised by what their loudness loses there.
     """
 
     LEARNING_S = 4.0
@@ -107,6 +108,8 @@ class SpeakerGains:
     DOWN_DB, LEARNING_DOWN_DB = 6.0 / TICKS_PER_S, 30.0 / TICKS_PER_S
     SUDDEN_LU = 8.0
     NOISE_S = 5.0
+    LOSS_S, MOST_LOSS_DB = 5.0, 3.0
+    ALONE = 0.95  # share of the sound by which somebody speaks alone
 
     def __init__(self, noise_dbfs: float = -40.0) -> None:
         self.gain_db: Numbers = np.zeros(0)
@@ -114,13 +117,27 @@ class SpeakerGains:
         self._noise_dbfs = noise_dbfs
         self._spoken_ticks: Numbers = np.zeros(0)  # without a stop
         self._floor_dbfs: Numbers = np.zeros(0)
+        self._sent: Numbers = np.zeros(0)  # K-weighted mean squares of the last tick, with this gain
+        self._before: Numbers = np.zeros(0)  # means of when one spoke alone: of what was sent, and of what came out
+        self._after: Numbers = np.zeros(0)
 
     def rearrange(self, rows: Rows) -> None:
         """Take up another order of people."""
         self.gain_db = arranged(self.gain_db, rows)
         self._spoken_ticks = arranged(self._spoken_ticks, rows)
         self._floor_dbfs = arranged(self._floor_dbfs, rows, LEAST_LUFS)
+        self._sent = arranged(self._sent, rows)
+        self._before = arranged(self._before, rows)
+        self._after = arranged(self._after, rows)
         self._loudness.rearrange(rows)
+
+    def hear(self, program: float) -> None:
+        """Take the K-weighted mean square of the program's last tick, its own gain taken off."""
+        loudest = int(self._sent.argmax()) if len(self._sent) else 0
+        if len(self._sent) and self._sent[loudest] > max(_PAUSE, self.ALONE * float(self._sent.sum())):
+            share = 1 / (self.LOSS_S * TICKS_PER_S)
+            self._before[loudest] += share * (self._sent[loudest] - self._before[loudest])
+            self._after[loudest] += share * (program - self._after[loudest])
 
     def knots(self, mean_squares: Numbers, speaking: Flags, floor_dbfs: Numbers) -> Numbers:
         """Take a tick's K-weighted mean squares, who speaks, and the noise of each; return gains in dB."""
@@ -129,7 +146,8 @@ class SpeakerGains:
         momentary = lufs(self._loudness.add(mean_squares, self._spoken_ticks > _MOMENTARY_TICKS))
         self._floor_dbfs += (floor_dbfs - self._floor_dbfs) / (self.NOISE_S * TICKS_PER_S)
         quietest = np.clip(self._noise_dbfs - self._floor_dbfs, 0.0, MOST_GAIN_DB)
-        wanted = np.clip(SPEAKER_LUFS - self._loudness.lufs, -MOST_GAIN_DB, quietest)
+        loss_db = np.clip(lufs(self._before) - lufs(self._after), 0.0, self.MOST_LOSS_DB)
+        wanted = np.clip(SPEAKER_LUFS + loss_db - self._loudness.lufs, -MOST_GAIN_DB, quietest)
         unknown = self._loudness.ticks < self.KNOWN_TICKS
         wanted[unknown] = MOST_GAIN_DB
         sudden = SPEAKER_LUFS + self.SUDDEN_LU - momentary
@@ -140,6 +158,7 @@ class SpeakerGains:
         step = np.clip(np.minimum(wanted, sudden) - self.gain_db, -down, up)
         step[~speaking] = 0.0
         before, self.gain_db = self.gain_db, self.gain_db + step
+        self._sent = mean_squares * gain(2 * self.gain_db)
         return before[:, None] + step[:, None] * _RISE
 
 
@@ -159,6 +178,11 @@ class ProgramGain:
         self._recent: deque[float] = deque([0.0], _MOMENTARY_TICKS)
         self._mean = 0.0
         self._ticks = 0
+
+    @property
+    def heard(self) -> float:
+        """Return the K-weighted mean square of the program's last tick, this gain taken off."""
+        return self._recent[-1]
 
     def knots(self, mean_square: float) -> Numbers:
         """Take the K-weighted mean square of the program's last tick; return the gains of the next in dB, (KNOTS,)."""

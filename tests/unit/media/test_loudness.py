@@ -117,6 +117,26 @@ def test_a_sudden_shout_is_turned_down_within_half_a_second():
     assert -15 + gains.gain_db[0] < SPEAKER_LUFS + 9
 
 
+@pytest.mark.parametrize(
+    ("other", "lost_db", "expected_db"),
+    [
+        (-70, 0, 4),
+        (-70, 2, 6),
+        (-70, 9, 4 + SpeakerGains.MOST_LOSS_DB),  # bounded
+        (-22, 2, 4),  # two at once: nobody knows whose peaks they were
+    ],
+)
+def test_what_the_limiter_takes_from_somebody_is_given_back(other, lost_db, expected_db):
+    gains = SpeakerGains()
+    gains.rearrange(np.array([-1, -1]))
+    came = mean_square(np.array([-22.0, other]))
+    speaking = np.array([True, other > -70])
+    for _ in range(30 * 50):
+        gains.knots(came, speaking, np.repeat(QUIET_ROOM, 2))
+        gains.hear(float(np.sum(came * 10 ** (gains.gain_db / 10)) * 10 ** (-lost_db / 10)))
+    assert gains.gain_db[0] == pytest.approx(expected_db, abs=0.3)
+
+
 def test_a_person_keeps_their_gain_when_others_come_and_go():
     gains = SpeakerGains()
     gains.rearrange(np.array([-1, -1]))

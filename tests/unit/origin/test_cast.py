@@ -312,6 +312,23 @@ async def test_people_on_one_device_are_not_fed_each_other():
         assert part(decoded(session), BEA_HZ) > 0.1
 
 
+async def test_the_noise_gate_follows_the_rooms_document():
+    stage = Stage()
+    ana = await stage.seat("ana")
+
+    def hum(ticks: int) -> float:
+        for _ in range(ticks):
+            ana.say(ANA_HZ, stage.now_ns, amplitude=0.005)
+            program = stage.talk(1)
+        return part(program, ANA_HZ)
+
+    open_gate = hum(150)
+    stage.cast.follow(stage.document.model_copy(update={"noise_gate": True}))
+    assert hum(100) < open_gate / 8
+    stage.cast.follow(stage.document)
+    assert hum(20) > open_gate / 2
+
+
 async def test_who_moves_to_another_device_keeps_the_seat_and_is_not_heard_twice():
     stage = Stage()
     laptop = await stage.seat("ana", device="laptop")
