@@ -1,4 +1,4 @@
-"""A whole evening through the real pages and their real links, in Chromium: plain, and once over TLS."""
+"""A whole evening through the real pages and their real links, in Chromium, and its talk once more over TLS."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -191,5 +191,20 @@ async def test_an_evening_from_doors_to_replay(site: Installation, browsers: Bro
     await evening(site, browsers, visit)
 
 
-async def test_the_same_evening_over_tls(tls_site: Installation, browsers: Browsers, visit: Opener) -> None:
-    await evening(tls_site, browsers, visit)
+async def test_everybody_hears_whom_they_should_over_tls(
+    tls_site: Installation, browsers: Browsers, visit: Opener
+) -> None:
+    operator: StaffApi = await tls_site.operator()
+    made = await operator.call("POST", "/rooms", {"room": "evening", "title": "An evening"})
+    links: Any = made["links"]
+    host = await visit(browsers.ana, links["host"], viewport=DESK)
+    await host.click("do-open")
+    ana = await visit(browsers.ana, await invite(host, "Ana"))
+    bea = await visit(browsers.bea, await invite(host, "Bea"))
+    await join(ana)
+    await join(bea)
+    listeners = [await listen(visit, browsers, links["listener"], way) for way in ("push", "hls")]
+    await ana.hears("bea", "Ana does not hear Bea before the start")
+    await bea.hears("ana", "Bea does not hear Ana before the start")
+    await host.click("do-start")
+    await on_air(host, ana, bea, listeners)
