@@ -34,7 +34,7 @@ const SOUNDS = {
     depth_ms: 96,
     round_trip_ms: 140,
   },
-  "p-guest": { ...GOOD, light: "fair", cause: "echo", echo_db: -24 },
+  "p-guest": { ...GOOD, light: "fair", cause: "echo", echo_db: 24 },
 };
 
 /**

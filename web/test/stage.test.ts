@@ -5,7 +5,7 @@ import { soundWords } from "../src/stage/sound";
 import { judge } from "../src/stage/stage_check";
 import { manages, roleNews, rolesToGive } from "../src/stage/stage_rules";
 
-const RATE = 48_000;
+const RATE = 16_000;
 const QUIET_S = 0.8;
 
 /** Noise that is the same each time. */
@@ -77,7 +77,7 @@ describe("judge", () => {
   it.each([
     [null, "good"],
     [-55, "good"],
-    [-32, "fair"],
+    [-30, "fair"],
     [-12, "poor"],
   ])("finds an echo of %s dB %s", (echoDb, light) => expect(judge({ echoDb, noiseDbfs: -70 }, voice).echo).toBe(light));
 
@@ -114,9 +114,10 @@ describe("soundWords", () => {
   };
 
   it("counts what the sentence is about", () => {
-    expect(soundWords(report)).toEqual({ light: "poor", cause: "uplink-loss", share: 8, ms: 22 });
+    expect(soundWords(report)).toEqual({ light: "poor", cause: "uplink-loss", share: 8, ms: 40 });
     expect(soundWords({ ...report, cause: "downlink-loss" })!.share).toBe(21);
     expect(soundWords({ ...report, loss: 0.002 })!.share).toBe(1);
+    expect(soundWords({ ...report, loss: 0.01, concealed: 0.06 })!.share).toBe(6);
   });
 
   it("says nothing where nothing is known, and no cause where all is well", () => {

@@ -332,7 +332,7 @@ export const ar: Catalogue = {
   "sound.fair": "الصوت متوسط",
   "sound.poor": "الصوت سيئ",
   "sound.of.uplink-loss": "يضيع {share}٪ مما يرسله {name}",
-  "sound.of.uplink-jitter": "اتصال {name} غير منتظم: تتأخر الحزم حتى {ms} م.ث",
+  "sound.of.uplink-jitter": "اتصال {name} غير منتظم: يُحتجز صوته {ms} م.ث",
   "sound.of.uplink-silence": "لا يصل شيء من {name}: ربما انقطع الاتصال",
   "sound.of.downlink-loss": "يفوت {name} {share}٪ مما تقوله المنصة",
   "sound.of.echo": "ميكروفون {name} يسمع مكبر الصوت: سماعات الرأس تفيد",

@@ -288,7 +288,7 @@ export const en = {
   "sound.fair": "Sounds fair",
   "sound.poor": "Sounds poor",
   "sound.of.uplink-loss": "{name}’s uplink loses {share} % of packets",
-  "sound.of.uplink-jitter": "{name}’s connection is uneven: packets come up to {ms} ms late",
+  "sound.of.uplink-jitter": "{name}’s connection is uneven: sound is held back {ms} ms",
   "sound.of.uplink-silence": "Nothing comes from {name}: the connection may be lost",
   "sound.of.downlink-loss": "{name} misses {share} % of what the stage says",
   "sound.of.echo": "{name}’s microphone hears the loudspeaker: headphones would help",

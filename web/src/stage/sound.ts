@@ -5,7 +5,7 @@ export interface SoundWords {
   light: Light;
   /** What is wrong; null where nothing is, or the server names no cause. */
   cause: SoundCause | null;
-  /** What the sentence counts: percent for losses, milliseconds for jitter. */
+  /** What the sentence counts: percent for losses, and for how long sound is held back. */
   share: number;
   ms: number;
 }
@@ -22,7 +22,8 @@ export function soundWords(report: SoundReport | null | undefined): SoundWords |
   return {
     light,
     cause: light === "good" ? null : cause,
-    share: percent(cause === "downlink-loss" ? report.loss_there : report.loss),
-    ms: Math.round(report.jitter_ms),
+    // What comes too late is lost as well.
+    share: percent(cause === "downlink-loss" ? report.loss_there : Math.max(report.loss, report.concealed)),
+    ms: Math.round(report.depth_ms),
   };
 }

@@ -41,7 +41,7 @@ function Numbers({ person, number }: { person: StagePerson; number: (value: numb
       <Fact label={t("sound.round-trip")} value={sound.round_trip_ms === null ? unknown : ms(sound.round_trip_ms)} />
       <Fact label={t("sound.loss-there")} value={share(sound.loss_there)} />
       <Fact label={t("sound.level")} value={db(person.level_dbfs)} />
-      <Fact label={t("sound.echo")} value={sound.echo_db === null ? t("check.echo.unheard") : db(sound.echo_db)} />
+      <Fact label={t("sound.echo")} value={sound.echo_db === null ? t("check.echo.unheard") : db(-sound.echo_db)} />
     </dl>
   );
 }

@@ -25,9 +25,9 @@ const QUIET_S = 0.8;
 const LATE_S = 0.6;
 const VOICE_S = 4;
 
-/** Below -40 dB nobody is bothered by hearing themselves, above -25 dB everybody is. */
-const ECHO_FAIR_DB = -40;
-const ECHO_POOR_DB = -25;
+/** As the sound meter judges it later (origin/sound.py). */
+const ECHO_FAIR_DB = -35;
+const ECHO_POOR_DB = -20;
 const NOISE_FAIR_DBFS = -55;
 const NOISE_POOR_DBFS = -42;
 const SILENT_DBFS = -52;
