@@ -75,6 +75,9 @@ async def cable() -> AsyncIterator[str]:
         await shell("ip", "link", "set", far, "up")
         for words in (("link", "set", "lo", "up"), ("link", "set", "near", "up")):
             await shell("ip", "netns", "exec", name, "ip", *words)
+        # Else the first address takes with it those that came after.
+        promote = "echo 1 > /proc/sys/net/ipv4/conf/near/promote_secondaries"
+        await shell("ip", "netns", "exec", name, "sh", "-c", promote)
         yield name
     finally:
         await shell("ip", "netns", "delete", name)
