@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     )
     turn_urls: Words = Field(
         (),
-        description="Relays for speakers without UDP, separated by commas: turn:relay.example.org:3478?transport=tcp",
+        description="Relays for speakers without UDP, separated by commas: turn:relay.example.org?transport=tcp.",
         json_schema_extra=_extra(MEDIA, "--turn-url"),
     )
     turn_secret: str = Field(

@@ -10,6 +10,7 @@ import socket
 import time
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 from aioice.stun import TransactionFailed
@@ -124,7 +125,7 @@ async def test_a_page_without_udp_speaks_through_the_relay_and_without_any_fence
     wav = write_microphone(tmp_path / "ana.wav", PITCHES["ana"])
     with namespace() as net:
         url = f"http://{net.here}:{staff}"
-        settings = {
+        settings: dict[str, Any] = {
             "staff_host": net.here,
             "staff_port": staff,
             "staff_url": url,
