@@ -7,14 +7,17 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from stentor.clock import SystemClock
 from stentor.demo.staff_api import StaffApi, token_of
@@ -22,7 +25,7 @@ from stentor.demo.whip import HttpWhip, WhipSpeaker
 from stentor.media.grid import TICK_SAMPLES
 from tests.fakes.certificates import write_certificate
 from tests.fakes.fronts import caddy_command, front, haproxy_command, nginx_command
-from tests.fakes.installation import descendants, free_ports, installation
+from tests.fakes.installation import Installation, descendants, free_ports, installation
 from tests.fakes.listener import push_listener
 
 pytestmark = pytest.mark.timeout(120)
@@ -117,48 +120,67 @@ def hears_by_hls(audience: str, context: ssl.SSLContext) -> None:
     assert b"moof" in read(base + part, 1 << 20, context)[1][:64]
 
 
-@pytest.mark.parametrize("command_of", [nginx_command, haproxy_command, caddy_command])
-async def test_everything_passes_a_front(
-    tmp_path: Path, command_of: Callable[[Path, int, int, int], list[str]]
-) -> None:
-    write_certificate(tmp_path)
-    context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+@dataclass
+class Behind:
+    """A running Stentor with a room on air, and the port at which each front stands before it in turn."""
+
+    site: Installation
+    folder: Path
+    port: int
+    context: ssl.SSLContext
+    operator: StaffApi
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def behind(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Behind]:
+    folder = tmp_path_factory.mktemp("fronts")
+    write_certificate(folder)
+    context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
     (port,) = free_ports(1)
     audience, staff = f"https://localhost:{port}", f"https://127.0.0.1:{port}"
-    async with installation(tmp_path, public_url=audience, staff_url=staff, trusted_proxies="127.0.0.1") as site:
-        inner = [int(site.environment[f"STENTOR_{which}_PORT"]) for which in ("AUDIENCE", "STAFF")]
-        with front(command_of(tmp_path, port, *inner), tmp_path, port):
-            await until_there(f"{audience}/rooms.json", context)
-            site.tls = context
-            operator: StaffApi = await site.operator()
-            made = await operator.call("POST", "/rooms", {"room": "night", "title": "A night"})
-            await operator.call("POST", "/rooms/night/open", {})
-            links = made["links"]
-            assert isinstance(links, dict)
-            assert links["listener"] == f"{audience}/r/night"
-            signalling = HttpWhip(f"{staff}/r/night/whip", token_of(links["speaker"]), tls=context)
-            speaker = WhipSpeaker(signalling, tone, SystemClock())
-            async with asyncio.TaskGroup() as group:
-                speaking = group.create_task(speaker.run())
-                async with asyncio.timeout(20):
-                    await speaker.connected.wait()
-                await operator.call("POST", "/rooms/night/start", {"force": True})
-                edges = [pid for pid, command in descendants(site.process.pid) if command.split()[-1] == "edge"]
-                await hears_by_push(audience, context, edges)
-                await asyncio.to_thread(hears_by_hls, audience, context)
-                status, mp3 = await asyncio.to_thread(read, f"{audience}/r/night/listen.mp3", 8_000, context)
-                assert (status, len(mp3)) == (200, 8_000)
-                bearer = {"Authorization": f"Bearer {operator.session}"}
-                _, events = await asyncio.to_thread(read, f"{staff}/api/v1/rooms/night/events", 200, context, **bearer)
-                assert events.startswith(b"event: ")
-                page = await asyncio.to_thread(over_http_2, f"{audience}/r/night", tmp_path)
-                assert "<!doctype html>" in page.lower()
-                playlist = await asyncio.to_thread(over_http_2, f"{audience}/r/night/opus.m3u8", tmp_path)
-                assert "#EXT-X-PART:" in playlist
-                state = json.loads(
-                    (await asyncio.to_thread(read, f"{audience}/r/night/state.json", 1 << 20, context))[1]
-                )
-                assert state["state"] == "live"
-                assert state["staff_url"] == staff
-                await are_told_apart(f"{audience}/r/night/state.json", context, port)
-                speaking.cancel()
+    async with installation(folder, public_url=audience, staff_url=staff, trusted_proxies="127.0.0.1") as site:
+        directly = StaffApi(f"http://127.0.0.1:{site.environment['STENTOR_STAFF_PORT']}")
+        await directly.enter(token_of(await site.operator_link()))
+        made: Any = await directly.call("POST", "/rooms", {"room": "night", "title": "A night"})
+        assert made["links"]["listener"] == f"{audience}/r/night"
+        await directly.call("POST", "/rooms/night/open", {})
+        await directly.call("POST", "/rooms/night/start", {"force": True})
+        operator = StaffApi(staff, tls=context)
+        operator.session = directly.session
+        yield Behind(site, folder, port, context, operator)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("command_of", [nginx_command, haproxy_command, caddy_command])
+async def test_everything_passes_a_front(
+    behind: Behind, command_of: Callable[[Path, int, int, int], list[str]]
+) -> None:
+    site, folder, port, context, operator = behind.site, behind.folder, behind.port, behind.context, behind.operator
+    audience, staff = site.audience_url, site.staff_url
+    inner = [int(site.environment[f"STENTOR_{which}_PORT"]) for which in ("AUDIENCE", "STAFF")]
+    await site.until_ready()  # The front before this one saw edges stop.
+    with front(command_of(folder, port, *inner), folder, port):
+        await until_there(f"{audience}/rooms.json", context)
+        link = await operator.call("POST", "/rooms/night/links", {"role": "speaker", "name": command_of.__name__})
+        signalling = HttpWhip(f"{staff}/r/night/whip", token_of(str(link["url"])), tls=context)
+        speaker = WhipSpeaker(signalling, tone, SystemClock())
+        async with asyncio.TaskGroup() as group:
+            speaking = group.create_task(speaker.run())
+            async with asyncio.timeout(20):
+                await speaker.connected.wait()
+            edges = [pid for pid, command in descendants(site.process.pid) if command.split()[-1] == "edge"]
+            await hears_by_push(audience, context, edges)
+            await asyncio.to_thread(hears_by_hls, audience, context)
+            status, mp3 = await asyncio.to_thread(read, f"{audience}/r/night/listen.mp3", 8_000, context)
+            assert (status, len(mp3)) == (200, 8_000)
+            bearer = {"Authorization": f"Bearer {operator.session}"}
+            _, events = await asyncio.to_thread(read, f"{staff}/api/v1/rooms/night/events", 200, context, **bearer)
+            assert events.startswith(b"event: ")
+            page = await asyncio.to_thread(over_http_2, f"{audience}/r/night", folder)
+            assert "<!doctype html>" in page.lower()
+            playlist = await asyncio.to_thread(over_http_2, f"{audience}/r/night/opus.m3u8", folder)
+            assert "#EXT-X-PART:" in playlist
+            state = json.loads((await asyncio.to_thread(read, f"{audience}/r/night/state.json", 1 << 20, context))[1])
+            assert (state["state"], state["staff_url"]) == ("live", staff)
+            await are_told_apart(f"{audience}/r/night/state.json", context, port)
+            speaking.cancel()
