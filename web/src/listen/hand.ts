@@ -47,6 +47,7 @@ export class RaisedHand {
   private readonly up: string;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asking = false;
+  private pressed: (() => Promise<void>) | null = null;
   private stopped = true;
 
   constructor(room: string) {
@@ -88,13 +89,20 @@ export class RaisedHand {
   };
 
   private async say(verb: Verb, name = ""): Promise<void> {
-    if (this.asking) return;
+    if (verb !== "ask") this.store.patch({ busy: true, problem: null });
+    if (this.asking) {
+      // What a person does waits for a question that is under way; another question need not be asked.
+      if (verb !== "ask") this.pressed = () => this.say(verb, name);
+      return;
+    }
     this.asking = true;
     clearTimeout(this.timer);
-    if (verb !== "ask") this.store.patch({ busy: true, problem: null });
     const wait = await this.exchange(verb, name);
     this.asking = false;
-    if (kept.get(this.up) && !this.stopped) this.timer = setTimeout(() => void this.say("ask"), wait);
+    const { pressed } = this;
+    this.pressed = null;
+    if (pressed) await pressed();
+    else if (kept.get(this.up) && !this.stopped) this.timer = setTimeout(() => void this.say("ask"), wait);
   }
 
   /** Returns how long to wait before the next question, in milliseconds. */
@@ -118,6 +126,8 @@ export class RaisedHand {
 
   private take(verb: Verb, { state, position, url }: Answer): void {
     const isUp = state === "waiting" || state === "invited";
+    // A phone in a pocket says so, too.
+    if (state === "invited" && this.store.get().status === "waiting") navigator.vibrate?.([200, 100, 200]);
     kept.set(this.up, isUp ? "1" : null);
     const status = state !== "none" ? state : verb === "ask" ? "gone" : "down";
     this.store.set({ ...DOWN, status, position, url });
