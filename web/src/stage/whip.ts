@@ -21,6 +21,8 @@ const ICE_DEADLINE_MS = 10_000;
 const WATCH_MS = 250;
 const SILENCE_MS = 1_500;
 const RESTART_MS = 1_000;
+/** The connection that carries the offer may have died with the network that it went over: then another one is taken. */
+const OFFER_MS = 5_000;
 const FRAGMENT = "application/trickle-ice-sdpfrag";
 
 export class WhipSession {
@@ -64,6 +66,7 @@ export class WhipSession {
       method: "POST",
       headers: { ...this.bearer, "Content-Type": "application/sdp" },
       body: sdp,
+      signal: AbortSignal.timeout(OFFER_MS),
     });
     const location = response.headers.get("Location");
     this.resource = location && new URL(location, new URL(this.url, window.location.href)).href;
