@@ -24,6 +24,8 @@ _FILES = {
 _RATE_HZ = 16_000
 _LEVEL_DBFS = -24.0
 _SEARCH_S = 0.4
+_WARM_UP_S = 8.0
+_PAUSE_S = 2.0
 
 
 def clips(seconds: float) -> dict[str, Pcm]:
@@ -69,3 +71,26 @@ def scores(said: Pcm, heard: Pcm, near: int = 0, within_s: float = 2.0) -> list[
         reference, degraded = (resample_poly(each, 1, 3) for each in (wanted, degraded))
         values.append(float(pesq(_RATE_HZ, reference, degraded, "wb")))
     return values
+
+
+def programme(seconds: float, people: int) -> tuple[Pcm, list[int]]:
+    """Return what is said in a run, and at which sample each person's clip of so many seconds begins in it."""
+    length, warm_up = int(seconds * SAMPLE_RATE_HZ), int(_WARM_UP_S * SAMPLE_RATE_HZ)
+    said = list(clips(seconds + _WARM_UP_S).values())[:people]
+    pause = np.zeros(int(_PAUSE_S * SAMPLE_RATE_HZ), np.float32)
+    # What is said for warming up is said nowhere else, or the clips could not be told from it.
+    parts = [said[0][length : length + warm_up], pause]
+    begins = []
+    for clip in said:
+        begins.append(sum(map(len, parts)))
+        parts += [clip[:length], pause]
+    return np.concatenate(parts), begins
+
+
+def judge(sound: Pcm, seconds: float, people: int) -> list[float]:
+    """Return PESQ of each piece of the programme in a recording of it that begins anywhere."""
+    said, begins = programme(seconds, people)
+    first = begins[0]
+    offset = place(sound, said[first : first + 5 * SAMPLE_RATE_HZ], first, 15.0) - first
+    length = int(seconds * SAMPLE_RATE_HZ)
+    return [value for at in begins for value in scores(said[at : at + length], sound, at + offset, 0.5)]

@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 
 from stentor.media.grid import TICK_SAMPLES
 
@@ -44,6 +44,14 @@ class Network:
                 losing = self.run
             yield None if losing else late_ms
             losing = max(0, losing - 1)
+
+    def seed(self, frames: int) -> int:
+        """Return the first seed with which of so many frames as many are lost as there should be, to 3 %."""
+        for seed in count(1):
+            lost = sum(late_ms is None for late_ms in islice(self.delays_ms(seed), frames))
+            if abs(lost - frames * self.loss) <= 0.03 * frames * self.loss:
+                return seed
+        raise AssertionError("unreachable: the seeds have no end")
 
 
 NETWORKS = {

@@ -9,6 +9,7 @@ encoded once more with as much is shown beside.
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -21,18 +22,18 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from bench.clips import place, scores
+from bench.clips import judge, programme
 from bench.impair import NETWORKS
 from bench.janus import MIX_BPS, Handle, api_of, janus, media_host
 from bench.pressure import prefer_this_process
 from bench.report import Goal, arguments, machine, report
 from bench.room import run
-from bench.senders import BROWSERS_BPS, Line, Sent, programme
+from bench.senders import BROWSERS_BPS, Line, Sent
 from bench.speech import Pcm, decoded
 from stentor.clock import MonotonicNs, SystemClock
 from stentor.demo.peer import Heard, Peer
 from stentor.media.encoder import OpusEncoder
-from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
+from stentor.media.grid import TICK_SAMPLES
 from stentor.media.playout import Playout
 from tests.fakes.stage import FakeStage, fake_stage
 
@@ -46,7 +47,6 @@ GOALS = [
     *(Goal(f"janus_{name}", f"Janus, {_WHAT[name]}", "") for name in _AT_LEAST),
     Goal("least_over_janus", "the least by which a row is better than Janus's", "", at_least=0.0),
 ]
-SEED = 4
 SERVER_CORE, BROWSER_CORE = 0, 1
 _TICK_NS = 20_000_000
 _NETWORKS_AT_ONCE = 2
@@ -60,6 +60,7 @@ class Stage:
     def __init__(self, stage: FakeStage) -> None:
         self._stage = stage
         self._playouts: dict[str, Playout] = {}
+        self.latest_ms = 0.0
         self.heard: dict[str, list[Pcm]] = {}
         stage.on_packet = lambda session, packet: self._playouts[session.id].push(*packet)
 
@@ -70,6 +71,14 @@ class Stage:
         self._playouts[name], self.heard[name] = Playout(), []
         return answer, name
 
+    def counted(self, name: str) -> str:
+        """Return what the playout counted, and the latest tick of all."""
+        stats = self._playouts[name].stats
+        counters = ("lost", "recovered", "concealed", "comfort", "late", "shortened", "lengthened")
+        return (
+            f"{', '.join(f'{each} {getattr(stats, each)}' for each in counters)}; latest tick {self.latest_ms:.0f} ms"
+        )
+
     async def run(self) -> None:
         """Pull a tick of everybody each 20 ms, until cancelled."""
         clock = SystemClock()
@@ -77,6 +86,7 @@ class Stage:
         while True:
             due = MonotonicNs(due + _TICK_NS)
             await clock.sleep_until(due)
+            self.latest_ms = max(self.latest_ms, (clock.monotonic_ns() - due) / 1e6)
             for name, playout in self._playouts.items():
                 self.heard[name].append(playout.pull(due)[0].copy())
 
@@ -157,13 +167,15 @@ class Ran:
     network: str
     sent: Sent
     sound: Pcm
+    counted: str = ""
 
 
 async def ran(networks: list[str], seconds: float, people: int) -> list[Ran]:
     """Send the programme over each network to Stentor, and to Janus at the same bitrate and at a browser's own."""
     lines: list[tuple[str, Line]] = []
+    frames = len(programme(seconds, people)[0]) // TICK_SAMPLES
     for network in networks:
-        seed = SEED + 10 * list(NETWORKS).index(network)
+        seed = NETWORKS[network].seed(frames)
         lines.append(("stentor", Line(network, seed)))
         lines += [("janus", Line(network, seed, media_host(), bps)) for bps in (64_000, BROWSERS_BPS)]
     async with AsyncExitStack() as stack:
@@ -193,9 +205,11 @@ async def ran(networks: list[str], seconds: float, people: int) -> list[Ran]:
         ticking.cancel()
     sounds = {index: np.concatenate(stage.heard[name]) for index, name in names.items()}
     sounds |= {index: listener.sound() for index, listener in listeners.items()}
+    ways = [way if way == "stentor" else f"janus {line.bitrate_bps}" for way, line in lines]
+    counted = {index: stage.counted(name) for index, name in names.items()}
     return [
-        Ran(way if way == "stentor" else f"janus {line.bitrate_bps}", line.network, sent[index], sounds[index])
-        for index, (way, line) in enumerate(lines)
+        Ran(ways[index], line.network, sent[index], sounds[index], counted.get(index, ""))
+        for index, (_, line) in enumerate(lines)
     ]
 
 
@@ -206,18 +220,8 @@ def encoded_again(sound: Pcm) -> Pcm:
     return decoded([encoder.encode(tick.reshape(1, -1)) for tick in whole.reshape(-1, TICK_SAMPLES)])
 
 
-def judge(sound: Pcm, seconds: float, people: int) -> list[float]:
-    """Return PESQ of each piece of the programme in a recording of it."""
-    said, begins = programme(seconds, people)
-    # Where the recording begins is not known; the first clip's first seconds tell.
-    first = begins[0][1]
-    offset = place(sound, said[first : first + 5 * SAMPLE_RATE_HZ], first, 15.0) - first
-    length = int(seconds * SAMPLE_RATE_HZ)
-    return [value for _, at in begins for value in scores(said[at : at + length], sound, at + offset, 0.5)]
-
-
-async def measure(seconds: float, people: int) -> tuple[dict[str, list[float]], dict[str, Sent]]:
-    """Return PESQ of each piece, and what was sent, by ``way, network``."""
+async def measure(seconds: float, people: int) -> tuple[dict[str, list[float]], dict[str, tuple[Sent, str]]]:
+    """Return PESQ of each piece, and what was sent and counted, by ``way, network``."""
     runs: list[Ran] = []
     names = list(NETWORKS)
     for start in range(0, len(names), _NETWORKS_AT_ONCE):
@@ -228,10 +232,10 @@ async def measure(seconds: float, people: int) -> tuple[dict[str, list[float]], 
         sounds |= dict(zip(again, pool.map(encoded_again, again.values()), strict=True))
         waiting = {key: pool.submit(judge, sound, seconds, people) for key, sound in sounds.items()}
         found = {key: await asyncio.wrap_future(each) for key, each in waiting.items()}
-    return found, {f"{each.way}, {each.network}": each.sent for each in runs}
+    return found, {f"{each.way}, {each.network}": (each.sent, each.counted) for each in runs}
 
 
-def notes(found: dict[str, list[float]], sent: dict[str, Sent]) -> list[str]:
+def notes(found: dict[str, list[float]], sent: dict[str, tuple[Sent, str]]) -> list[str]:
     """Return a line for each network: means and spreads of every way, and what the browsers did."""
     lines = []
     for network in NETWORKS:
@@ -241,11 +245,11 @@ def notes(found: dict[str, list[float]], sent: dict[str, Sent]) -> list[str]:
             + "; ".join(f"{way} {mean(found[key]):.2f} (±{stdev(found[key]):.2f})" for way, key in of.items())
         )
         for key in (each for each in of.values() if each in sent):
-            one = sent[key]
-            lines.append(
-                f"    {key}: {one.bitrate_bps // 1000} kbit/s, FEC {one.fec}, DTX {one.dtx}, told of "
-                f"{100 * one.loss:.0f} % loss; {one.lost} of {one.sent} lost; sent {one.late_ms} ms late (p99)"
+            one, counted = sent[key]
+            sending = (
+                f"{one.bitrate_bps // 1000} kbit/s, FEC {one.fec}, DTX {one.dtx}, told of {100 * one.loss:.0f} % loss"
             )
+            lines.append(f"    {key}: {sending}; {one.lost} of {one.sent} lost, {one.late_ms} ms late (p99){counted}")
     return lines
 
 
@@ -255,6 +259,7 @@ async def main() -> bool:
     before = machine()
     os.sched_setaffinity(0, {SERVER_CORE})
     prefer_this_process()
+    gc.freeze()  # as app does: a collection of everything takes longer than a tick may
     seconds, people = (16.0, 1) if options.quick else (32.0, 3)
     found, sent = await measure(seconds, people)
     figures = {f"pesq_{name}": round(mean(found[f"stentor, {name}"]), 2) for name in NETWORKS}

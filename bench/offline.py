@@ -8,26 +8,26 @@ bench.loss makes on loopback. What the encoder alone leaves is the most that can
 import argparse
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from itertools import product
+from itertools import pairwise, product
 from statistics import mean, stdev
 
 import numpy as np
 
-from bench.clips import clips, scores
+from bench.clips import judge, programme
 from bench.impair import NETWORKS, Network
-from bench.speech import BrowserEncoder, Pcm, decoded
+from bench.speech import DTX_BYTES, BrowserEncoder, Pcm, decoded
 from stentor.media.grid import TICK_SAMPLES
 from stentor.media.playout import Playout, PlayoutStats
 
 TICK_NS = 20_000_000
 _PHASE_NS = 7_000_000  # the mixer's tick falls somewhere between two packets
 _AFTER_TICKS = 25
+SECONDS, PEOPLE = 32.0, 3
 
 
 @dataclass(frozen=True)
 class Played:
-    """One clip through one network: PESQ of its pieces, of the encoder alone, and what the playout counted."""
+    """The programme through one network: PESQ of its pieces, of the encoder alone, and what the playout counted."""
 
     pesq: list[float]
     codec: list[float]
@@ -62,35 +62,38 @@ def play(packets: list[bytes], network: Network, seed: int, playout: Playout) ->
     return np.concatenate(heard), mean(depths)
 
 
-@cache
-def _said(seconds: float) -> dict[str, Pcm]:
-    return clips(seconds)
+def rested(packets: list[bytes]) -> list[bytes]:
+    """Return the packets with those empty that a browser does not send: what says "nothing", but for the first."""
+    before = [b"-", *packets]
+    return [b"" if max(len(packet), len(last)) <= DTX_BYTES else packet for last, packet in pairwise(before)]
 
 
-def row(name: str, person: str, seed: int, seconds: float, bitrate_bps: int) -> Played:
-    """Play one clip through one row's network."""
-    said, network = _said(seconds)[person], NETWORKS[name]
-    encoder = BrowserEncoder(bitrate_bps)
+def row(name: str, seed: int, bitrate_bps: int, dtx: bool) -> Played:  # noqa: FBT001  # a pool calls it
+    """Play the programme through one row's network; seed 0 is that of bench.loss."""
+    said, _ = programme(SECONDS, PEOPLE)
+    network = NETWORKS[name]
+    encoder = BrowserEncoder(bitrate_bps, dtx=dtx)
     encoder.set_packet_loss(network.loss)
     packets = encoder.encode(said)
     playout = Playout()
-    heard, depth_ms = play(packets, network, seed, playout)
-    return Played(scores(said, heard), scores(said, decoded(packets)), playout.stats, depth_ms)
+    seed = seed or network.seed(len(packets))
+    heard, depth_ms = play(rested(packets) if dtx else packets, network, seed, playout)
+    codec = judge(decoded(packets), SECONDS, PEOPLE)
+    return Played(judge(heard, SECONDS, PEOPLE), codec, playout.stats, depth_ms)
 
 
 def main() -> None:
     """Play, score and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
-    parser.add_argument("--seconds", type=float, default=32.0)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="0: that of bench.loss")
     parser.add_argument("--bitrate", type=int, default=64_000)
+    parser.add_argument("--no-dtx", action="store_true", help="pauses are sent, too")
     parser.add_argument("--jobs", type=int, default=1)
     told = parser.parse_args()
-    people = list(_said(told.seconds))
-    tasks = list(product(told.rows, people, told.seeds))
+    tasks = list(product(told.rows, told.seeds))
     with ProcessPoolExecutor(told.jobs) as pool:
-        waiting = [pool.submit(row, name, who, seed, told.seconds, told.bitrate) for name, who, seed in tasks]
+        waiting = [pool.submit(row, name, seed, told.bitrate, not told.no_dtx) for name, seed in tasks]
         played = dict(zip(tasks, (each.result() for each in waiting), strict=True))
     for name in told.rows:
         of_row = [each for task, each in played.items() if task[0] == name]
@@ -101,7 +104,7 @@ def main() -> None:
             f"encoder alone {codec:.2f}), depth {mean(each.depth_ms for each in of_row):.0f} ms, "
             + ", ".join(
                 f"{counter} {sum(getattr(each.stats, counter) for each in of_row)}"
-                for counter in ("received", "lost", "recovered", "concealed", "late")
+                for counter in ("received", "lost", "recovered", "concealed", "comfort", "late")
             )
         )
 

@@ -7,6 +7,7 @@ say the loss, smoothed as Chromium does (10 s).
 """
 
 import asyncio
+import gc
 import json
 import os
 import re
@@ -14,23 +15,18 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 
-import numpy as np
-
-from bench.clips import clips
+from bench.clips import programme
 from bench.impair import NETWORKS, Proxy, proxy
 from bench.report import percentile
-from bench.speech import BrowserEncoder, Pcm
+from bench.speech import DTX_BYTES, BrowserEncoder, Pcm
 from stentor.clock import MonotonicNs, SystemClock
 from stentor.demo.peer import Peer
-from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
+from stentor.media.grid import TICK_SAMPLES
 
 TICK_NS = 20_000_000
-WARM_UP_S = 8.0
-PAUSE_S = 2.0
 BROWSERS_BPS = 32_000
 """What Chromium sends of one voice when the answer says nothing."""
 _SMOOTHED_PER_MS = 0.9999
-_DTX_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -55,20 +51,6 @@ class Sent:
     lost: int = 0
     late_ms: float = 0.0
     lates: list[float] = field(default_factory=list)
-
-
-def programme(seconds: float, people: int) -> tuple[Pcm, list[tuple[str, int]]]:
-    """Return what every line says, and where in it (in samples) which person's clip begins."""
-    length, warm_up = int(seconds * SAMPLE_RATE_HZ), int(WARM_UP_S * SAMPLE_RATE_HZ)
-    said = list(clips(seconds + WARM_UP_S).items())[:people]
-    pause = np.zeros(int(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
-    # What is said for warming up is said nowhere else, or the clips could not be told from it.
-    parts = [said[0][1][length : length + warm_up], pause]
-    begins = []
-    for name, clip in said:
-        begins.append((name, sum(map(len, parts))))
-        parts += [clip[:length], pause]
-    return np.concatenate(parts), begins
 
 
 class Browser(Peer):
@@ -114,11 +96,11 @@ async def speak(peer: Browser, way: Proxy, answer: str, line: Line, said: Pcm, b
         encoder.set_packet_loss(loss or 0.0)
         (payload,) = encoder.encode(tick)
         # The first packet that says "nothing" is sent, so that the decoder knows; those after it are not.
-        if len(payload) <= _DTX_BYTES and resting:
+        if len(payload) <= DTX_BYTES and resting:
             peer.skip()
         else:
             await peer.send(payload)
-        resting = len(payload) <= _DTX_BYTES
+        resting = len(payload) <= DTX_BYTES
     sent.loss, sent.sent, sent.lost = round(loss or 0.0, 3), way.sent, way.lost
     sent.late_ms, sent.lates = round(percentile(sent.lates, 0.99), 1), []
     return sent
@@ -130,6 +112,7 @@ async def main() -> None:
     os.sched_setaffinity(0, {told["core"]})
     said, _ = programme(told["seconds"], told["people"])
     lines = [Line(**each) for each in told["lines"]]
+    gc.freeze()  # as app does: a collection of everything takes longer than a packet may be late
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         ways = [await stack.enter_async_context(proxy(NETWORKS[each.network], each.seed, each.host)) for each in lines]

@@ -18,6 +18,8 @@ _PEOPLE = (("en+f3", "ar+f3", 55), ("en-us", "ar", 38), ("en-us+m3", "ar+m3", 45
 _PAUSE_S = 0.4
 _BROWSER_COMPLEXITY = 9
 _SET_DTX = 4016
+DTX_BYTES = 2
+"""A packet that is no longer says: nothing (RFC 6716, 3.1)."""
 
 DIGITS = 12
 _NUMBERED_HZ = tuple(500 + 200 * digit for digit in range(DIGITS))

@@ -43,3 +43,11 @@ def test_a_clip_is_found_again() -> None:
     """Where it begins, to the sample."""
     sound = numbered(200)
     assert place(sound, sound[40_000:60_000], 38_000, 0.2) == 40_000
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_run_loses_what_its_row_says(name: str) -> None:
+    """The seed of a run is one with which chance was fair."""
+    network = NETWORKS[name]
+    lost = list(islice(network.delays_ms(network.seed(5_000)), 5_000)).count(None)
+    assert lost / 5_000 == pytest.approx(network.loss, rel=0.03)
