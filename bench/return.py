@@ -51,6 +51,7 @@ FADE_FRAMES = 4
 BACK_S = 12.0
 WATCH = """
 window.noticed = [];
+addEventListener("pagehide", () => sessionStorage.setItem("left", Date.now() / 1000));
 addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
   const status = document.querySelector("[data-testid=speaker]")?.dataset.status;
   if (status !== window.statusSeen && status === "reconnecting") window.noticed.push(Date.now() / 1000);
@@ -197,9 +198,9 @@ class Return:
         for number in range(2 * rounds):
             await asyncio.sleep(random.uniform(2.0, 2.5))
             if number % 2:
-                noticed_s = time.time()
                 await page.reload()
-                after_s = noticed_s + 0.2
+                noticed_s = float(await page.evaluate("sessionStorage.getItem('left')"))
+                after_s = noticed_s + 0.2  # what the old page said is still on its way
             else:
                 before = await page.evaluate("window.noticed.length")
                 await away.move()
