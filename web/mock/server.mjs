@@ -206,6 +206,7 @@ async function staff(request, response, path) {
   if (noun === "audience") return json(response, 200, makeAudience(/** @type {any} */ (room)));
   if (noun === "links") return linksOf(request, response, id, one, verb);
   if (noun === "people") return people(request, response, id, one, verb);
+  if (noun === "ice") return json(response, 200, { ice_servers: [] });
   if (noun === "mute-all") return muteAll(response, id);
   if (noun === "blocks") {
     if (request.method === "DELETE") blocks = [];
