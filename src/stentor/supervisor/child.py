@@ -18,6 +18,8 @@ from stentor.telemetry import logger
 
 CONFIG_EXIT = 2
 """What our own processes exit with when a setting is wrong: starting them again would not help."""
+_RENEW_GRACE_S = 5.0
+"""Nobody waits for one that is started anew: it may tell all its listeners first, on a busy machine as well."""
 _HUNG_LOOKS = 15
 """Looks are 2 s apart while a process does not answer."""
 
@@ -178,24 +180,24 @@ class Child:
     async def stop(self) -> bool:
         """Ask it to stop and wait; kill it after its grace. Return whether it stopped by itself."""
         self._stopping = True
-        return await self._end()
+        return await self._end(self.spec.grace_s)
 
     async def renew(self) -> None:
         """Stop it in order and have it started again at once, from what is installed now; no crash is counted."""
         if self.pid is not None:
             self._renewing = True
-            await self._end()
+            await self._end(max(self.spec.grace_s, _RENEW_GRACE_S))
 
-    async def _end(self) -> bool:
+    async def _end(self, grace_s: float) -> bool:
         process = self._process
         if process is None or process.returncode is not None:
             return True
         self._signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(self.spec.grace_s):
+            async with asyncio.timeout(grace_s):
                 await process.wait()
         except TimeoutError:
-            log.warning("process_killed", child=self.spec.name, grace_s=self.spec.grace_s)
+            log.warning("process_killed", child=self.spec.name, grace_s=grace_s)
             self._signal(signal.SIGKILL)
             await process.wait()
             return False

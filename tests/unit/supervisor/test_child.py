@@ -248,3 +248,18 @@ async def test_one_that_hangs_is_killed_and_started_again(
         assert watched.restarts == ends_hung
         watched.kill()
         await running
+
+
+async def test_one_that_is_started_anew_has_longer_than_one_that_stops(tmp_path: Path) -> None:
+    said, up = tmp_path / "said", tmp_path / "up"
+    slow = f"trap 'sleep 0.5; echo told >> {said}; exit 0' TERM; touch {up}; while :; do sleep 0.02; done"
+    watched = Child(shell(slow, grace_s=0.1), SystemClock())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watched.run())
+        await until(up.exists, "it starts")
+        up.unlink()
+        await watched.renew()
+        assert said.read_text() == "told\n"
+        await until(up.exists, "it is started anew")
+        await watched.stop()
+    assert watched.restarts == 0
