@@ -11,19 +11,20 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.fidelity import Material, find, push_sound
+from bench.microphones import microphones
 from bench.report import Goal, arguments, machine, report
-from bench.room import ROOM, BenchRoom, bench_room, run, silence, until
+from bench.room import ROOM, BenchRoom, bench_room, run, silence
 from bench.speech import digits, missing_or_repeated, read_digits
 from bench.stand import speakers
-from bench.tape import Numbers
 from stentor.clock import SystemClock
 from stentor.demo.whip import HttpWhip, WhipSpeaker
 from stentor.errors import StentorError
+from tests.fakes.installation import descendants
 from tests.fakes.listener import Block, push_listener
 
 PEOPLE = 20
@@ -83,6 +84,14 @@ class Callers:
                 self.failed.append(repr(error))
                 running.cancel()
                 await asyncio.wait({running})
+
+
+def first_of_all(command: str) -> None:
+    """Let a process of the bench come before all else: who is measured with must not be late."""
+    for pid, line in descendants(os.getpid()):
+        if command in line:
+            with suppress(OSError):
+                os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
 
 
 def rss_bytes(pid: int) -> int:
@@ -163,18 +172,22 @@ def closed(room: BenchRoom, people: set[str]) -> dict[str, str]:
 async def measure(count: int, calls: int) -> tuple[dict[str, float], list[str]]:
     """Return the figures, and notes."""
     seconds = count / RATE
-    source = Numbers(seconds + 5)
     async with bench_room() as room:
         await room.api.call("PATCH", f"/rooms/{ROOM}", {"seats": SEATS})
         tokens = [await room.link(f"Speaker {number}") for number in range(PEOPLE - 2)]
         door = Listening(f"{room.site.staff_url}/r/{ROOM}/whip", await room.link("Known"))
         known = WhipSpeaker(door, silence, SystemClock())
         callers = Callers(room, [await room.link(f"Caller {number}") for number in range(_WORKERS)])
-        await room.seat("Numbers", source)
+        numbers = await room.link("Numbers")
         room.tasks.append(room.group.create_task(known.run()))
         await known.connected.wait()
         await room.go_on_air()
-        async with speakers(room, tokens, silent=True), push_listener(room.site.audience_url, ROOM) as listener:
+        async with (
+            speakers(room, tokens, silent=True),
+            microphones([(f"{room.site.staff_url}/r/{ROOM}/whip", numbers)], seconds + 5) as stage,
+            push_listener(room.site.audience_url, ROOM) as listener,
+        ):
+            first_of_all("bench.microphones")
             people = await on_stage(room)
             assert len(people) == PEOPLE, f"{len(people)} are on stage"
             await callers.handshakes(2 * _WORKERS)  # so that what a first one costs is no growth
@@ -182,18 +195,18 @@ async def measure(count: int, calls: int) -> tuple[dict[str, float], list[str]]:
             callers.succeeded = 0
             process = room.room_process()
             before, late = rss_bytes(process), await metric(room, "stentor_origin_late_ticks_total")
-            source.say()
+            stage.say()
             told = {"host": "127.0.0.1", "port": room_port(process), "count": count, "rate": RATE, "ufrag": door.ufrag}
             async with ending(await attack("flood", told)) as flood, asyncio.TaskGroup() as group:
                 group.create_task(callers.handshakes(calls))
                 done = await said(flood, 60 + 4 * seconds)
             growth = rss_bytes(process) - before
-            await until(lambda: source.over, "the numbered run does not end", 60)
+            await stage.over(60)
             await asyncio.sleep(3.0)
             there, lost = people & await on_stage(room), closed(room, people)
             late_after = await metric(room, "stentor_origin_late_ticks_total")
             dropped = await metric(room, "stentor_origin_datagrams_(?:dropped_total|filtered)")
-        wrong = await asyncio.to_thread(glitches, listener.blocks, source.material, 60.0)
+        wrong = await asyncio.to_thread(glitches, listener.blocks, stage.material, 60.0)
     figures = {
         "stayed": len(there - lost.keys()),
         "handshakes": callers.succeeded,
