@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stentor.media.grid import TICK_SAMPLES
 from stentor.media.rows import Numbers, Pcm, Rows, arranged
 
-CEILING_DBTP = -3.5
+CEILING_DBTP = -3.2
 """What the limiter aims at, so that -1 dBTP hold at the listener: coding at 32 kbit/s overshoots by up to 2 dB."""
 CEILING = 10 ** (CEILING_DBTP / 20)
 RELEASE_DB_PER_S = 200.0
