@@ -121,6 +121,8 @@ class Child:
         _up.labels(spec.name).set(1)
         log.info("process_started", child=spec.name, pid=process.pid)
         try:
+            if self._stopping:  # asked while it was being started; it has done nothing yet
+                process.kill()
             if process.stderr is not None:
                 await self._listen(process.stderr)
             return await process.wait()

@@ -250,6 +250,20 @@ async def test_one_that_hangs_is_killed_and_started_again(
         await running
 
 
+async def test_one_that_is_stopped_while_it_is_being_started_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Child(shell("exec sleep 60"), SystemClock())
+
+    async def slow_spawn(*arguments, **more) -> asyncio.subprocess.Process:
+        process = await spawn(*arguments, **more)
+        await watched.stop()
+        return process
+
+    monkeypatch.setattr(child_module, "spawn", slow_spawn)
+    async with asyncio.timeout(20):
+        await watched.run()
+    assert watched.pid is None
+
+
 async def test_one_that_is_started_anew_has_longer_than_one_that_stops(tmp_path: Path) -> None:
     said, up = tmp_path / "said", tmp_path / "up"
     slow = f"trap 'sleep 0.5; echo told >> {said}; exit 0' TERM; touch {up}; while :; do sleep 0.02; done"
