@@ -327,25 +327,20 @@ def _is_peer_address(host: str) -> bool:
 
 def _fragment(text: str) -> Fragment:
     attributes = Section("fragment", 0, "", (), _attributes(_lines(text)))
-    ufrags, passwords = attributes.values("ice-ufrag"), attributes.values("ice-pwd")
-    if ufrags and not _UFRAG.fullmatch(ufrags[0]):
-        raise BadRequest("The fragment's a=ice-ufrag is broken.", slug="bad-sdp")
-    if passwords and not _PASSWORD.fullmatch(passwords[0]):
-        raise BadRequest("The fragment's a=ice-pwd is broken.", slug="bad-sdp")
-    return Fragment(
-        ufrag=ufrags[0] if ufrags else None,
-        password=passwords[0] if passwords else None,
-        candidates=_candidates(attributes.values("candidate")),
-    )
+    said: dict[str, str] = {}
+    for name, pattern in (("ice-ufrag", _UFRAG), ("ice-pwd", _PASSWORD)):
+        for value in attributes.values(name)[:1]:
+            if not pattern.fullmatch(value):
+                raise BadRequest(f"The fragment's a={name} is broken.", slug="bad-sdp")
+            said[name] = value
+    return Fragment(said.get("ice-ufrag"), said.get("ice-pwd"), _candidates(attributes.values("candidate")))
 
 
 def restarted(offer: Offer, ufrag: str, password: str, candidates: Sequence[str]) -> str:
     """Return the fragment that answers an ICE restart (RFC 9725, 4.3.3): our new credentials and all candidates."""
     section = offer.sections[offer.audio]
-    lines = ["a=ice-options:trickle"]
-    if offer.bundled:
-        lines.append(f"a=group:BUNDLE {section.mid}")
-    lines.append(f"m=audio 9 {section.protocol} {offer.payload_type}")
+    group = [f"a=group:BUNDLE {section.mid}"] if offer.bundled else []
+    lines = ["a=ice-options:trickle", *group, f"m=audio 9 {section.protocol} {offer.payload_type}"]
     if section.mid is not None:
         lines.append(f"a=mid:{section.mid}")
     lines += [f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{password}", *(f"a=candidate:{each}" for each in candidates)]
@@ -379,8 +374,7 @@ def _accepted(offer: Offer, local: LocalMedia) -> list[str]:
     if offer.nack:
         lines.append(f"a=rtcp-fb:{payload_type} nack")
     if offer.red_type is not None:
-        blocks = f"{payload_type}/{payload_type}"
-        lines += [f"a=rtpmap:{offer.red_type} red/48000/2", f"a=fmtp:{offer.red_type} {blocks}"]
+        lines += [f"a=rtpmap:{offer.red_type} red/48000/2", f"a=fmtp:{offer.red_type} {payload_type}/{payload_type}"]
     if offer.level_extension is not None:
         lines.append(f"a=extmap:{offer.level_extension} {LEVEL_URI}")
     lines.append(f"a={direction}")

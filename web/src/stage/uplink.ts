@@ -30,7 +30,8 @@ const REPEATED: Sending = { bitrate: 32_000, frameMs: 20, red: true };
 const QUEUE_S = 0.2;
 const CROWDED = 0.25;
 const JAMMED = 0.4;
-const LOSSY = 0.04;
+/** Below it in-band FEC at the full rate sounds better than RED at half of it: PESQ 4.4 and 4.3 at 5 %, 3.3 and 4.1 at 20 %. */
+const LOSSY = 0.08;
 const CLEAN = 0.02;
 const SETTLE_MS = 3_000;
 const TRY_FIRST_MS = 15_000;
