@@ -145,7 +145,7 @@ def test_state_json_has_the_fields_of_the_design() -> None:
     assert set(state) | {"server_time"} == {
         "room", "title", "description", "language", "state", "on_air", "epoch", "planned_start", "time_zone",
         "started_at", "ended_at", "server_time", "people", "audience", "announcement", "recorded", "key_fingerprint",
-        "staff_url", "streams", "replay", "delivery",
+        "staff_url", "streams", "replay", "delivery", "hands_open",
     }  # fmt: skip
     assert (state["state"], state["on_air"], state["epoch"]) == ("live", True, 3)
     assert state["delivery"] == {"block_steps": 4, "block_s": 0.96}
