@@ -32,6 +32,7 @@ _MAX_MENDED_SAMPLES = SAMPLE_RATE_HZ  # a longer hole is jumped over
 _OVER_SAMPLES = SAMPLE_RATE_HZ  # so long nothing: the next packet starts anew
 _CONCEALED_SAMPLES = 6 * TICK_SAMPLES
 _FADED_SAMPLES = 3 * TICK_SAMPLES
+_FRAME_SAMPLES = 120  # 2.5 ms: what libopus makes up is a multiple of it
 _SHORTEN_SAMPLES = 480  # 10 ms too late: stretched
 _LENGTHEN_SAMPLES = 144  # 3 ms too early: the next packet may be missed, or its FEC
 _HASTE_SAMPLES = 4_800
@@ -94,6 +95,7 @@ class Playout:
         self._cursor = _NOWHERE
         self._last_sequence = 0
         self._dry_samples = 0
+        self._made_up_samples = 0
         self._quiet = True
         self._late_run = 0
         self._rested_ticks = 0
@@ -258,7 +260,7 @@ class Playout:
         return self._direction
 
     def _decode(self, packet: _Packet) -> Pcm:
-        self._dry_samples = 0
+        self._dry_samples = self._made_up_samples = 0
         self._cursor += packet.samples
         self._last_sequence = packet.sequence
         self.stats.played += 1
@@ -271,32 +273,33 @@ class Playout:
         return pcm
 
     def _bridge(self, following: int, now: float) -> None:
-        """Fill the way from the cursor to the next packet that is there."""
+        """Get from the cursor to the next packet that is there: over a pause, over what is lost, or by waiting."""
         packet = self._packets[following]
-        missing = (packet.sequence - self._last_sequence - 1) % 0x10000
-        covered = min(following - self._cursor, self._dry_samples)  # was put out while nothing was there
-        self._dry_samples = 0
-        self._cursor += covered
-        if covered and missing:
-            self._lose(covered // TICK_SAMPLES)
         gap = following - self._cursor
-        if gap > _MAX_MENDED_SAMPLES or gap % 120:
-            self._cursor = following  # not a loss that can be mended: go on with what is there
-        elif gap and missing == 0:
-            self._pause(gap, now)
-        elif gap:
-            self._mend(gap, packet)
+        lost = min(gap, (packet.sequence - self._last_sequence - 1) % 0x10000 * packet.samples)
+        if lost > _MAX_MENDED_SAMPLES or lost % _FRAME_SAMPLES:
+            lost = 0  # cannot be mended: go on with what is there
+        dry = self._dry_samples
+        if (dry or lost < gap) and not self._resume(following - lost, now):
+            return
+        if dry and lost:  # what was put out while nothing was there stands for what was lost
+            frames = int(max(0.0, self._off(now)) / packet.samples + 0.5)
+            covered = min(lost, dry // packet.samples * packet.samples, frames * packet.samples)
+            self._cursor += covered
+            self._lose(covered // packet.samples)
+            lost -= covered
+        if lost:
+            self._mend(lost, packet)
 
-    def _pause(self, gap: int, now: float) -> None:
-        """Fill a gap in which nothing was sent (DTX) with background, shorter or longer to be where we should be."""
-        off = self._off(now)
-        self._cursor += min(gap, max(0, int(off)))
-        gap -= min(gap, max(0, int(off)))
-        noise = min(TICK_SAMPLES, gap)
-        self._cursor += noise
-        early = min(TICK_SAMPLES, max(0, int(-off)))
-        if noise + early:
-            self._keep(self._background.noise(noise + early))
+    def _resume(self, at: int, now: float) -> bool:
+        """Move the cursor over a pause; False while the turn of what comes behind it has not come."""
+        early = int(at + self._delay.offset - now - self._ready_samples)
+        if early > 0:
+            self._fill(min(TICK_SAMPLES, early))
+            return False
+        self._cursor = at
+        self._dry_samples = 0
+        return True
 
     def _lose(self, frames: int) -> None:
         self.stats.lost += frames
@@ -314,6 +317,7 @@ class Playout:
                 pcm = self._decoder.conceal(gap)
             else:
                 self.stats.recovered += 1
+                self._made_up_samples = 0
             self._cursor += gap
             self._keep(self._resampler.process(pcm, 0))
             return
@@ -322,23 +326,29 @@ class Playout:
         self._conceal(frame)
 
     def _run_dry(self) -> None:
-        """Nothing is there: go on without moving the cursor, fading to the background, and rest after a second."""
-        if self._quiet or self._dry_samples >= _CONCEALED_SAMPLES:
-            self.stats.comfort += 1
-            self._keep(self._background.noise(TICK_SAMPLES))
-        else:
-            self._conceal(TICK_SAMPLES)
-        self._dry_samples += TICK_SAMPLES
+        """Nothing is there: go on without moving the cursor, and rest after a second."""
+        self._fill(TICK_SAMPLES)
         self._playing = self._dry_samples < _OVER_SAMPLES
+
+    def _fill(self, samples: int) -> None:
+        """Put out what is not of the stream: the voice made up and fading to the background, or that alone."""
+        if self._quiet or self._made_up_samples >= _CONCEALED_SAMPLES:
+            self.stats.comfort += 1
+            self._keep(self._background.noise(samples))
+        else:
+            samples = -(-samples // _FRAME_SAMPLES) * _FRAME_SAMPLES
+            self._conceal(samples)
+        self._dry_samples += samples
 
     def _conceal(self, samples: int) -> None:
         """Make up what is missing, on its way to the background after 60 ms."""
         self.stats.concealed += 1
         pcm = self._decoder.conceal(samples)
-        faded = self._dry_samples - _FADED_SAMPLES
+        faded = self._made_up_samples - _FADED_SAMPLES
+        self._made_up_samples += samples
         if faded >= 0:
             still = np.linspace(faded, faded + samples, samples, endpoint=False, dtype=np.float32)
-            gain = 1 - still / np.float32(_CONCEALED_SAMPLES - _FADED_SAMPLES)
+            gain = np.maximum(0, 1 - still / np.float32(_CONCEALED_SAMPLES - _FADED_SAMPLES))
             pcm = pcm * gain + self._background.noise(samples) * (1 - gain)
         self._keep(self._resampler.process(pcm, 0))
 
