@@ -166,22 +166,22 @@ def test_a_pause_with_dtx_is_background_and_no_loss(packets, quiet_packets, paus
     assert rms(pcm[-20 * 960 :]) > 0.03
 
 
-def test_packets_out_of_order_after_a_pause_are_waited_for(packets, quiet_packets):
+def test_packets_out_of_order_around_pauses_are_not_lost(packets, quiet_packets):
+    random = np.random.default_rng(8)
     playout = Playout()
-    sent = [(n * 20.0, n, n, packets[n]) for n in range(50)] + [
-        (1000.0 + n * 20, 50 + n, 50 + n, quiet_packets[n]) for n in range(50)
-    ]
-    late = [100.0 if n == 0 else 60.0 if n % 2 else 0.0 for n in range(50)]  # the first comes after the second
-    sent += [(2400.0 + n * 20 + late[n], 120 + n, 100 + n, packets[100 + n]) for n in range(50)]
-    sent.sort()
+    places = [turn * 120 + n for turn in range(6) for n in range(70)]  # 70 packets, then a second of nothing
+    said = [packets[n] if n % 70 < 40 else quiet_packets[n % 70] for n in range(len(places))]
+    sent = sorted((place * 20 + float(random.uniform(0, 80)), n, place) for n, place in enumerate(places))
     position = 0
-    for tick in range(172):
+    for tick in range(places[-1]):
         while position < len(sent) and sent[position][0] <= tick * 20:
-            at, place, sequence, payload = sent[position]
-            playout.push(sequence, place * 960, payload, int(at * 1e6))
+            at, number, place = sent[position]
+            playout.push(number, place * 960, said[number], int(at * 1e6))
             position += 1
         playout.pull(tick * TICK_NS)
-    assert playout.stats.lost <= 2  # the line had been calm until then
+        if tick == 100:
+            learnt = playout.stats.late + playout.stats.lost
+    assert playout.stats.late + playout.stats.lost - learnt <= 6  # one in a hundred may come late
 
 
 def test_a_broken_line_fades_to_the_background(packets):
