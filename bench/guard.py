@@ -24,6 +24,7 @@ from bench.stand import speakers
 from stentor.clock import SystemClock
 from stentor.demo.whip import HttpWhip, WhipSpeaker
 from stentor.errors import StentorError
+from stentor.media.grid import TICK_SAMPLES
 from tests.fakes.installation import descendants
 from tests.fakes.listener import Block, push_listener
 
@@ -130,13 +131,21 @@ async def ending(process: asyncio.subprocess.Process) -> AsyncIterator[asyncio.s
         await process.wait()
 
 
-def glitches(blocks: list[Block], spoken: Material, limit_s: float) -> int:
-    """Return how many frames of the numbered run are missing or came twice, in numbers or in sound."""
+def samples(blocks: list[Block]) -> int:
+    """Return how much sound has come."""
+    return TICK_SAMPLES * sum(len(block.units) for block in blocks)
+
+
+def glitches(blocks: list[Block], spoken: Material, after: int) -> int:
+    """Return how many frames are missing or came twice: by the numbers of all, in the sound of the numbered run.
+
+    The run is looked for in the 20 s after sample ``after``.
+    """
     sound, wrong = push_sound(blocks)
-    begin = find(sound, spoken.sound, 0, limit_s)
+    begin = find(sound, spoken.sound, after, 20.0)
     heard = sound[begin : begin + len(spoken.sound)]
     edits, _ = missing_or_repeated(digits(len(spoken.packets)), read_digits(heard))
-    return wrong + edits + (len(spoken.sound) - len(heard)) // 960
+    return wrong + edits + (len(spoken.sound) - len(heard)) // TICK_SAMPLES
 
 
 async def metric(room: BenchRoom, name: str) -> dict[str, float]:
@@ -195,6 +204,7 @@ async def measure(count: int, calls: int) -> tuple[dict[str, float], list[str]]:
             callers.succeeded = 0
             process = room.room_process()
             before, late = rss_bytes(process), await metric(room, "stentor_origin_late_ticks_total")
+            after = samples(listener.blocks)
             stage.say()
             told = {"host": "127.0.0.1", "port": room_port(process), "count": count, "rate": RATE, "ufrag": door.ufrag}
             async with ending(await attack("flood", told)) as flood, asyncio.TaskGroup() as group:
@@ -206,7 +216,7 @@ async def measure(count: int, calls: int) -> tuple[dict[str, float], list[str]]:
             there, lost = people & await on_stage(room), closed(room, people)
             late_after = await metric(room, "stentor_origin_late_ticks_total")
             dropped = await metric(room, "stentor_origin_datagrams_(?:dropped_total|filtered)")
-        wrong = await asyncio.to_thread(glitches, listener.blocks, stage.material, 60.0)
+        wrong = await asyncio.to_thread(glitches, listener.blocks, stage.material, after)
     figures = {
         "stayed": len(there - lost.keys()),
         "handshakes": callers.succeeded,

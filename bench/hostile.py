@@ -12,7 +12,7 @@ host would: noise in the program would hide what else is wrong with it. From the
 import asyncio
 import sys
 
-from bench.guard import attack, closed, ending, first_of_all, glitches, on_stage, said
+from bench.guard import attack, closed, ending, first_of_all, glitches, on_stage, said, samples
 from bench.microphones import microphones
 from bench.report import Goal, arguments, machine, report
 from bench.room import ROOM, BenchRoom, bench_room, run, silence
@@ -87,13 +87,14 @@ async def over_the_ports(packets: int, offers: int) -> tuple[dict[str, int], lis
                 for person in await on_stage(room) - people:
                     await room.api.call("POST", f"/rooms/{ROOM}/people/{person}/mute", {"muted": True})
                 await asyncio.sleep(_FADED_S)
+                from_here = samples(listener.blocks)
                 stage.say()
                 spoken = await said(speaker, 120 + 3 * seconds)
                 posted = await said(poster, 120 + 3 * seconds)
             await stage.over(120)
             await asyncio.sleep(3.0)
             there, lost, after = people & await on_stage(room), closed(room, people), processes(room)
-        wrong = await asyncio.to_thread(glitches, listener.blocks, stage.material, 60 + 2 * seconds)
+        wrong = await asyncio.to_thread(glitches, listener.blocks, stage.material, from_here)
     assert spoken is not None, "the hostile speaker died"
     assert posted is not None, "who posted offers died"
     statuses = posted["statuses"]
