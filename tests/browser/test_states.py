@@ -42,7 +42,11 @@ TEXTS = """() => {
   return found.filter((text) => !/^\\s*https?:/.test(text));
 }"""
 LATIN = re.compile(r"[A-Za-z]{2,}")
-ARABIC_CATALOGUE = "".join(re.findall(r'"((?:[^"\\]|\\.)*)",?$', (ROOT / "web/src/i18n/ar.ts").read_text(), re.M))
+ARABIC_CATALOGUE = "".join(
+    text
+    for name in ("ar.ts", "ar_staff.ts")
+    for text in re.findall(r'"((?:[^"\\]|\\.)*)",?$', (ROOT / "web/src/i18n" / name).read_text(), re.M)
+)
 ALLOWED = {*LATIN.findall(ARABIC_CATALOGUE), "GMT", "UTC", "OPUS", "xyz"}
 
 
