@@ -224,7 +224,12 @@ class Playout:
         if packet is not None:
             self._play(packet, now)
         elif self._packets:
-            self._bridge(min(self._packets), now)
+            following = min(self._packets)
+            if following < self._cursor:  # a longer packet before it has said the same time already
+                del self._packets[following]
+                self.stats.late += 1
+            else:
+                self._bridge(following, now)
         else:
             self._run_dry()
 
