@@ -37,7 +37,7 @@ async def turn_server(folder: Path, host: str, port: int, origin: str) -> AsyncI
 async def _takes_connections(process: asyncio.subprocess.Process, host: str, port: int, log: Path) -> None:
     async with asyncio.timeout(_READY_S):
         while True:
-            assert process.returncode is None, f"coturn ended: {log.read_text()[-2_000:]}"
+            assert process.returncode is None, f"coturn ended: {_tail(log)}"
             try:
                 _, writer = await asyncio.open_connection(host, port)
             except OSError:
@@ -46,3 +46,7 @@ async def _takes_connections(process: asyncio.subprocess.Process, host: str, por
             writer.close()
             await writer.wait_closed()
             return
+
+
+def _tail(log: Path) -> str:
+    return log.read_text()[-2_000:]

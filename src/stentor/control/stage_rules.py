@@ -178,10 +178,11 @@ class StageRules:
         return changed
 
     async def promote(self, room: str, person: str) -> bool:
-        """Make a co-host host because no host is there; tell whether it was done."""
+        """Make a co-host host because no host is there; tell whether they are now."""
         changed = await self._catalogue.give_roles({person: (Role.COHOST, Role.HOST)})
-        if changed is None:
-            return False
+        if changed is None:  # another control may have been quicker
+            link = await self._catalogue.link(person)
+            return link is not None and link.role is Role.HOST and link.revoked_ns is None
         detail = json.dumps({"person": person, "was": str(Role.COHOST), "now": str(Role.HOST)})
         await self._catalogue.write_audit(
             AuditEntry(self._clock.wall_ns(), room, "clock", "the clock", "promote", detail)

@@ -12,7 +12,8 @@ class MinusEncoders:
     """The encoders of one room's mixes.
 
     A person who contributes sound (media/mixer tells who) needs a mix without it, and keeps an own encoder for two
-    seconds after; all the others hear the same, so it is encoded once. Thirteen encodes a tick would cost more than all the rest.
+    seconds after; all the others hear the same, so it is encoded once. Thirteen encodes a tick would cost more than
+    all the rest.
     """
 
     def __init__(self) -> None:

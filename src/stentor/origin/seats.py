@@ -15,6 +15,7 @@ from stentor.media.playout import Playout
 from stentor.origin.session import MediaSession
 from stentor.origin.sound import SoundMeter
 from stentor.room.documents import Role, SoundReport, StagePerson
+from stentor.telemetry import logger
 
 Pcm = NDArray[np.float32]
 
@@ -32,16 +33,23 @@ START_TICKS = 10
 FADE_IN: Pcm = np.linspace(0.0, 1.0, TICK_SAMPLES, dtype=np.float32).reshape(1, -1)
 _SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1_000
 
+_log = logger("origin")
+
 
 @dataclass(slots=True)
 class _Voice:
     """A session and what is buffered of its sound. ``session`` is None once it has ended."""
 
     session: MediaSession | None
-    playout: Playout
+    make_playout: Callable[[], Playout]
     ticks: int = 0
     heard_ticks: int | None = None
     """Ticks since its first packet."""
+    playout: Playout = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing buffered."""
+        self.playout = self.make_playout()
 
     def pull(self, due_ns: int) -> Pcm:
         """Return the tick that is due, (1, 960) float32."""
@@ -50,7 +58,12 @@ class _Voice:
             self.heard_ticks += 1
         if self.session is not None:
             self.session.patience_ms = self.playout.stats.depth_samples / _SAMPLES_PER_MS
-        return self.playout.pull(due_ns)
+        try:
+            return self.playout.pull(due_ns)
+        except Exception:  # noqa: BLE001  # whatever their packets brought about is their silence, not the room's end
+            _log.exception("playout_failed")
+            self.playout = self.make_playout()
+            return SILENCE
 
 
 @dataclass(slots=True)
@@ -78,7 +91,7 @@ class Seat:
 
     def __post_init__(self) -> None:
         """Give the seat its first playout."""
-        self._voice = _Voice(None, self.make_playout())
+        self._voice = _Voice(None, self.make_playout)
 
     @property
     def session(self) -> MediaSession | None:
@@ -106,7 +119,7 @@ class Seat:
         spare: _Voice | None = self._voice
         if self._voice.heard_ticks is not None:
             spare, self._before = self._before, self._voice
-        self._voice = _Voice(session, self.make_playout())
+        self._voice = _Voice(session, self.make_playout)
         if self._before is not None:
             self._before.ticks = 0
         _end(spare)
@@ -121,7 +134,7 @@ class Seat:
                 self._voice, self._before = self._before, None
             elif self._before is None:
                 # What is left of the last word is faded out.
-                self._before, self._voice = self._voice, _Voice(None, self.make_playout())
+                self._before, self._voice = self._voice, _Voice(None, self.make_playout)
         if self.session is None:
             self.speaking = False
             self.level_dbfs = -90.0

@@ -373,3 +373,17 @@ async def test_two_people_cannot_take_the_last_seat():
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(answer, Conflict) for answer in answers) == 1
     assert len(stage.cast.shown()) == DEFAULT_SEATS
+
+
+async def test_a_playout_that_breaks_is_one_person_s_silence():
+    stage = Stage()
+    ana, ben = await stage.seat("ana"), await stage.seat("ben")
+    stage.talk(20, ana=(ana, ANA_HZ), ben=(ben, BEA_HZ))
+
+    def broken(due_ns: int):
+        raise ValueError("a fault of ours")
+
+    stage.cast._seats["ana"].playout.pull = broken
+    assert part(stage.talk(20, ana=(ana, ANA_HZ), ben=(ben, BEA_HZ)), BEA_HZ) > 0.05
+    stage.talk(40, ana=(ana, ANA_HZ), ben=(ben, BEA_HZ))
+    assert part(stage.talk(20, ana=(ana, ANA_HZ), ben=(ben, BEA_HZ)), ANA_HZ) > 0.05
