@@ -54,7 +54,11 @@ _ON_AIR = Gauge("stentor_origin_on_air", "1 while voices go out")
 
 @dataclass(frozen=True, slots=True)
 class RoomParts:
-    """What a live room is made of; app builds it. ``on_tick`` is called once, when what has to be caught up is done."""
+    """What a live room is made of; app builds it.
+
+    ``on_tick`` is called once, when what has to be caught up is done; ``receive`` before each tick: what has come is
+    to be heard in it, however busy the loop was.
+    """
 
     bus: Bus
     clock: Clock
@@ -64,6 +68,7 @@ class RoomParts:
     program: Program
     open_session: OpenSession
     on_tick: Callable[[], None] | None = None
+    receive: Callable[[], None] | None = None
 
 
 class LiveRoom:
@@ -139,6 +144,8 @@ class LiveRoom:
             ended = tick % TICKS_PER_STEP == 0 and self._document.state not in OPEN_STATES
             if ended and tick >= program_starts:
                 break
+            if self._parts.receive is not None:
+                self._parts.receive()
             with _TICK.time():
                 await self._one_tick(due, in_program=tick >= program_starts)
             tick += 1

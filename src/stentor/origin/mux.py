@@ -12,6 +12,7 @@ import ipaddress
 import secrets
 import socket
 import string
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,7 +20,7 @@ from typing import Protocol
 from aioice.ice import get_host_addresses
 from prometheus_client import Gauge
 
-from stentor.clock import Clock, SystemClock
+from stentor.clock import NS_PER_S, Clock, MonotonicNs, SystemClock
 from stentor.errors import ConfigError
 from stentor.origin import udp_filter
 from stentor.origin.guard import MAX_DATAGRAM_BYTES, CheckCaps, drop
@@ -31,6 +32,10 @@ SOCKET_BUFFER_BYTES = 1 << 20
 _BATCH = 64
 _PORT_TRIES = 20
 _STUN_HEADER_BYTES = 20
+_SO_TIMESTAMPNS = 35  # Linux, asm-generic; Python has no name for it
+_STAMP = struct.Struct("@ll")
+_STAMP_ROOM_BYTES = socket.CMSG_SPACE(_STAMP.size)
+_MOST_WAITED_NS = NS_PER_S
 _STUN_COOKIE = b"\x21\x12\xa4\x42"
 _STUN_USERNAME = 6
 _STUN_CLASS_BITS = 0x0110
@@ -86,6 +91,8 @@ class UdpMux:
         self, addresses: Sequence[str], port: int = 0, *, advertise: Sequence[str] = (), clock: Clock | None = None
     ) -> None:
         self.tag = "".join(secrets.choice(_LETTERS) for _ in range(udp_filter.TAG_BYTES))
+        self.arrived_ns = MonotonicNs(0)
+        """When the datagram that is being handed out came, by the kernel's account."""
         self._clock = clock or SystemClock()
         self._members: dict[tuple[int, bytes], Member] = {}
         self._caps: dict[Member, CheckCaps] = {}
@@ -216,16 +223,33 @@ class UdpMux:
     def _filtered(self) -> float:
         return sum(udp_filter.dropped(sock) for sock in self.sockets if sock.fileno() >= 0)
 
+    def read(self) -> None:
+        """Take what lies in the sockets, without waiting for the loop to see it."""
+        for index, sock in enumerate(self.sockets):
+            self._read(index, sock)
+
     def _read(self, index: int, sock: socket.socket) -> None:
         for _ in range(_BATCH):
             try:
-                data, source = sock.recvfrom(MAX_DATAGRAM_BYTES + 1)
+                data, notes, _, source = sock.recvmsg(MAX_DATAGRAM_BYTES + 1, _STAMP_ROOM_BYTES)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 drop("receive_error")
                 return
+            self.arrived_ns = self._arrival(notes)
             self.route(index, data, (source[0], source[1]))
+
+    def _arrival(self, notes: Sequence[tuple[int, int, bytes]]) -> MonotonicNs:
+        """Return when the kernel took a datagram (socket(7), SO_TIMESTAMPNS); now, where it does not say."""
+        now_ns = self._clock.monotonic_ns()
+        for _, kind, stamp in notes:
+            if kind == _SO_TIMESTAMPNS and len(stamp) >= _STAMP.size:
+                seconds, nanoseconds = _STAMP.unpack_from(stamp)
+                waited_ns = self._clock.wall_ns() - (seconds * NS_PER_S + nanoseconds)
+                # The wall clock may have been set meanwhile.
+                return MonotonicNs(now_ns - min(max(0, waited_ns), _MOST_WAITED_NS))
+        return now_ns
 
     def route(self, index: int, data: bytes, source: Address) -> None:
         """Hand one datagram to its session, or drop it."""
@@ -317,6 +341,8 @@ def _socket(address: str, version: int, port: int) -> socket.socket:
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         if version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))

@@ -99,6 +99,7 @@ async def run_room(bus: Bus, clock: Clock, settings: RoomSettings, hold: Loop, r
             program=_program(room, tenure, hold),
             open_session=open_session,
             on_tick=claim_processor,
+            receive=mux.read,
         )
         await LiveRoom(parts).run(lambda: say(serving=room, epoch=tenure.epoch))
     except* Fenced:

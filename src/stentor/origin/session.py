@@ -336,7 +336,7 @@ class MediaSession:
             drop("early")
             return
         try:
-            self._admit(data, self._clock.monotonic_ns())
+            self._admit(data, self._mux.arrived_ns)
         except MediaError:
             drop("srtp")
         except Exception:

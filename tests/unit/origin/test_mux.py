@@ -6,6 +6,7 @@ import pytest
 from aioice import stun
 from prometheus_client import REGISTRY
 
+from stentor.clock import SystemClock
 from stentor.errors import ConfigError
 from stentor.origin.guard import CHECKS_PER_S, MAX_DATAGRAM_BYTES, STRANGERS_CHECKS_PER_S
 from stentor.origin.mux import UdpMux, host_addresses, local_ufrag
@@ -165,6 +166,21 @@ async def test_where_the_kernel_has_no_filters_the_port_works_alone(mux, monkeyp
         peer.sendto(b"\x16dtls", ("127.0.0.1", mux.port))
         while not place.media:  # noqa: ASYNC110  # the loop reads the socket
             await asyncio.sleep(0)
+
+
+def test_a_datagram_is_as_old_as_the_kernel_says_however_late_it_is_read(mux):
+    clock, place = SystemClock(), Place()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("127.0.0.1", 0))
+        mux.validate(0, sender.getsockname(), place)
+        before = clock.monotonic_ns()
+        sender.sendto(b"\x80voice", mux.sockets[0].getsockname())
+        after = clock.monotonic_ns()
+        while clock.monotonic_ns() < after + 10_000_000:
+            pass  # the loop is busy with something else
+        mux.read()
+    assert place.media == [b"\x80voice"]
+    assert before - 1_000_000 <= mux.arrived_ns <= after + 1_000_000
 
 
 def test_a_username_is_found_and_a_broken_message_has_none():
