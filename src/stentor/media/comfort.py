@@ -30,7 +30,7 @@ class Background:
 
     def hear(self, pcm: Pcm) -> bool:
         """Take a frame; return whether it is background alone."""
-        mean_square = float(np.mean(pcm * pcm))
+        mean_square = float(np.vdot(pcm, pcm)) / pcm.size
         self._floor = min(self._floor * _RISE, max(mean_square, _LEAST), _LOUDEST)
         quiet = mean_square <= _NEAR * self._floor
         if quiet and mean_square <= _LOUDEST and pcm.shape[1] >= TICK_SAMPLES:

@@ -11,6 +11,7 @@ timestamps (media/delay), and everything here keeps the offset where it should b
   than that, and clocks that run apart, by resampling.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,7 @@ _HASTE_SAMPLES = 4_800
 _STRETCH_EVERY_TICKS = 4
 _RESAMPLE_FROM, _RESAMPLE_TO = 96, 12  # 2 ms off: resample until it is 0.25 ms
 _HISTORY_SAMPLES = stretch.LONGEST_PERIOD
+_HISTORY_PIECES = 4
 _NOWHERE = -(1 << 62)
 
 
@@ -100,7 +102,7 @@ class Playout:
         self._late_run = 0
         self._rested_ticks = 0
         self._direction = 0
-        self._history = np.zeros((1, _HISTORY_SAMPLES), np.float32)
+        self._before: deque[Pcm] = deque([np.zeros((1, _HISTORY_SAMPLES), np.float32)], _HISTORY_PIECES)
         self._ready: list[Pcm] = []
         self._ready_samples = 0
 
@@ -246,7 +248,8 @@ class Playout:
             self._stretched(length - pcm.shape[1])
         elif off < -_LENGTHEN_SAMPLES and rested:
             length = pcm.shape[1]
-            pcm = stretch.lengthen(self._history, pcm, _SHORTEN_SAMPLES - off)
+            before = np.concatenate(self._before, axis=1)[:, -_HISTORY_SAMPLES:]
+            pcm = stretch.lengthen(before, pcm, _SHORTEN_SAMPLES - off)
             self._stretched(length - pcm.shape[1])
         self._keep(self._resampler.process(pcm, self._steered(off)))
 
@@ -358,11 +361,12 @@ class Playout:
         self._keep(self._resampler.process(pcm, 0))
 
     def _keep(self, pcm: Pcm) -> None:
+        """Put sound behind what is ready; nobody may change it any more."""
         if not pcm.shape[1]:
             return
-        self._ready.append(pcm if pcm.flags.owndata else pcm.copy())
+        self._ready.append(pcm)
         self._ready_samples += pcm.shape[1]
-        self._history = np.concatenate([self._history, pcm], axis=1)[:, -_HISTORY_SAMPLES:]
+        self._before.append(pcm)
 
     def _take(self) -> Pcm:
         whole = self._ready[0] if len(self._ready) == 1 else np.concatenate(self._ready, axis=1)
