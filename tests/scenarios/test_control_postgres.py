@@ -8,12 +8,21 @@ from sqlalchemy import text
 
 from stentor.store.sql_engine import create_engine
 from stentor.store.sql_migrate import migrate
+from stentor.store.sql_tables import METADATA
 from tests.fakes.clock import VirtualClock
 from tests.fakes.postgres import running_postgres
 from tests.fakes.staff import Desk, staff_desk
-from tests.unit.control import test_people, test_rooms, test_session, test_whip
+from tests.unit.control import (
+    test_blocks,
+    test_hands,
+    test_people,
+    test_roles,
+    test_rooms,
+    test_session,
+    test_whip,
+)
 
-_MODULES = (test_people, test_rooms, test_session, test_whip)
+_MODULES = (test_blocks, test_hands, test_people, test_roles, test_rooms, test_session, test_whip)
 _SQLITE_ALONE = {"test_device_secret_is_needed_and_never_stored"}  # reads the file
 for _module in _MODULES:
     for _name, _test in vars(_module).items():
@@ -37,7 +46,7 @@ async def desk(clock: VirtualClock, database: str, tmp_path: Path) -> AsyncItera
     await migrate(database)
     engine = create_engine(database)
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE rooms, links, announcements, recordings, audit"))
+        await connection.execute(text(f"TRUNCATE {', '.join(METADATA.tables)}"))
     await engine.dispose()
     async with staff_desk(clock, database, tmp_path) as desk:
         yield desk
