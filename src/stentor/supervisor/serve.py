@@ -18,6 +18,7 @@ from stentor.telemetry import METRICS_CONTENT_TYPE, dump_rate_limited, logger, r
 
 _STARTING_POLL_S = 0.05
 _POLL_S = 1.0
+_READY_POLL_S = 3.0  # who ends is noticed at once, by its end; this is for those who fall silent
 # Between one edge and the next, for the listeners of the one to be back elsewhere (edge/balance, retry_spread_s).
 _ROLL_PAUSE_S = 5.0
 
@@ -86,7 +87,7 @@ class Supervisor:
             for child in self.children:
                 child.restart_if_stuck()
             dump_rate_limited()
-            await self._clock.sleep(_POLL_S if announced else _STARTING_POLL_S)
+            await self._clock.sleep((_POLL_S if reasons else _READY_POLL_S) if announced else _STARTING_POLL_S)
 
     def roll(self) -> None:
         """Have the last tier, the edges, started anew from what is installed now, one after the other.
