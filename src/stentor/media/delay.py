@@ -9,11 +9,13 @@ from math import inf
 
 from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
 
-MIN_WAIT_SAMPLES = TICK_SAMPLES + 96
-"""A tick, because a packet may come just after the one that would have taken it, and 2 ms for what is not measured."""
+MIN_WAIT_SAMPLES = TICK_SAMPLES + 576
+"""A tick, because a packet may come just after the one that would have taken it, and 12 ms for what a calm line has
+not shown yet: a sender, a network or we ourselves are a little late now and then, and each time would be heard."""
 MAX_WAIT_SAMPLES = SAMPLE_RATE_HZ // 2
 _WINDOW_PACKETS = 250  # 5 s of 20 ms packets
 _LATE_SHARE = 0.01
+_WORTH_SAMPLES = 1_920  # each packet that is left to come late has to save 40 ms for all the others
 _BURST_SAMPLES = 96  # what comes within 2 ms was held up together and counts once
 _RECOUNT_PACKETS = 5
 _LOSS_SMOOTHING = 1 / 500
@@ -64,7 +66,7 @@ class TargetDelay:
 
     @property
     def offset(self) -> float:
-        """Return the offset at which all but one in a hundred are there, and FEC where packets are lost."""
+        """Return the offset at which all are there but what is too slow to wait for, and FEC where packets are lost."""
         wait = self._slow - self._quickest + MIN_WAIT_SAMPLES
         if self._loss > _LOSSY:
             wait += self._packet_samples
@@ -73,4 +75,5 @@ class TargetDelay:
     def _recount(self) -> None:
         ordered = sorted(self._transits)
         self._quickest = ordered[0]
-        self._slow = ordered[len(ordered) - 1 - int(_LATE_SHARE * len(ordered))]
+        may_be_late = range(int(_LATE_SHARE * len(ordered)) + 1)
+        self._slow = ordered[-1 - max(may_be_late, key=lambda late: -ordered[-1 - late] - late * _WORTH_SAMPLES)]

@@ -180,12 +180,8 @@ class Playout:
         self._late_run = 0
 
     def _depth(self) -> int:
-        """Return how much is buffered, in samples from the cursor (or the oldest packet) to the end of the newest."""
-        if not self._packets:
-            return 0
-        newest = max(self._packets)
-        start = self._cursor if self._playing else min(self._packets)
-        return newest + self._packets[newest].samples - start
+        """Return how much sound is buffered; pauses between packets are none."""
+        return sum(packet.samples for packet in self._packets.values())
 
     def _skip_oldest(self) -> None:
         oldest = min(self._packets)

@@ -17,14 +17,14 @@ def wait(target):
     return target.offset - target.quickest
 
 
-def test_a_calm_line_waits_a_tick_and_2_ms():
+def test_a_calm_line_waits_a_tick_and_12_ms():
     assert wait(fed([0.0] * 300)) == MIN_WAIT_SAMPLES
 
 
-def test_jitter_is_waited_for_but_for_the_slowest_one_in_a_hundred():
+def test_jitter_is_waited_for_to_its_end():
     random = np.random.default_rng(1)
     target = fed(random.uniform(0, 80, 500))
-    assert 74 * 48 <= wait(target) - MIN_WAIT_SAMPLES <= 80 * 48
+    assert 78 * 48 <= wait(target) - MIN_WAIT_SAMPLES <= 80 * 48
     assert target.jitter_samples > 500
 
 
