@@ -9,11 +9,12 @@ from math import inf
 
 from stentor.media.grid import SAMPLE_RATE_HZ, TICK_SAMPLES
 
-MIN_WAIT_SAMPLES = TICK_SAMPLES + 576
-"""A tick, because a packet may come just after the one that would have taken it, and 12 ms for what a calm line has
-not shown yet: a sender, a network or we ourselves are a little late now and then, and each time would be heard."""
+MIN_WAIT_SAMPLES = TICK_SAMPLES + 768
+"""A tick, because a packet may come just after the one that would have taken it, and 16 ms: so much later than the
+quickest packets are, now and then, on any line, and to follow each time would be heard more than to wait."""
 MAX_WAIT_SAMPLES = SAMPLE_RATE_HZ // 2
 _WINDOW_PACKETS = 250  # 5 s of 20 ms packets
+_SPARE_SAMPLES = TICK_SAMPLES + 192  # beyond the slowest packet: a tick, and 4 ms for what has not been seen yet
 _LATE_SHARE = 0.01
 _WORTH_SAMPLES = 1_920  # each packet that is left to come late has to save 40 ms for all the others
 _BURST_SAMPLES = 96  # what comes within 2 ms was held up together and counts once
@@ -67,7 +68,7 @@ class TargetDelay:
     @property
     def offset(self) -> float:
         """Return the offset at which all are there but what is too slow to wait for, and FEC where packets are lost."""
-        wait = self._slow - self._quickest + MIN_WAIT_SAMPLES
+        wait = max(float(MIN_WAIT_SAMPLES), self._slow - self._quickest + _SPARE_SAMPLES)
         if self._loss > _LOSSY:
             wait += self._packet_samples
         return self._quickest + min(wait, MAX_WAIT_SAMPLES)

@@ -7,7 +7,7 @@ timestamps (media/delay), and everything here keeps the offset where it should b
 - A packet that is missing at its turn is recovered from the FEC of the next one if that is there, else concealed.
 - Where nothing at all is there, sound is concealed without moving the cursor, so that what is late is still heard;
   after 120 ms it has faded to background noise. Of silence (DTX) nothing is missing.
-- An offset that is 10 ms too large, or 3 ms too small, is mended by a period of the pitch, taken out or put in; less
+- An offset that is 20 ms too large, or 3 ms too small, is mended by a period of the pitch, taken out or put in; less
   than that, and clocks that run apart, by resampling.
 """
 
@@ -34,7 +34,8 @@ _OVER_SAMPLES = SAMPLE_RATE_HZ  # so long nothing: the next packet starts anew
 _CONCEALED_SAMPLES = 6 * TICK_SAMPLES
 _FADED_SAMPLES = 3 * TICK_SAMPLES
 _FRAME_SAMPLES = 120  # 2.5 ms: what libopus makes up is a multiple of it
-_SHORTEN_SAMPLES = 480  # 10 ms too late: stretched
+_SHORTEN_SAMPLES = 960  # 20 ms too late: stretched; less is resampled away
+_OVERSHOOT_SAMPLES = 480
 _LENGTHEN_SAMPLES = 144  # 3 ms too early: the next packet may be missed, or its FEC
 _HASTE_SAMPLES = 4_800
 _STRETCH_EVERY_TICKS = 4
@@ -202,7 +203,7 @@ class Playout:
                 del self._packets[at]
             else:
                 run = at
-        wait = int(run + self._delay.offset - now)
+        wait = int(run + self._delay.offset - now - self._ready_samples)
         if wait >= TICK_SAMPLES:
             return False
         if wait > 0:
@@ -245,7 +246,7 @@ class Playout:
         elif off < -_LENGTHEN_SAMPLES and rested:
             length = pcm.shape[1]
             before = np.concatenate(self._before, axis=1)[:, -_HISTORY_SAMPLES:]
-            pcm = stretch.lengthen(before, pcm, _SHORTEN_SAMPLES - off)
+            pcm = stretch.lengthen(before, pcm, _OVERSHOOT_SAMPLES - off)
             self._stretched(length - pcm.shape[1])
         self._keep(self._resampler.process(pcm, self._steered(off)))
 

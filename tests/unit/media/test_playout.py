@@ -57,10 +57,10 @@ def counted(playout):
 def test_a_steady_stream_is_played_as_it_was_decoded(packets):
     heard = through(packets[:100], on_time(100))
     sound = reference(packets[:100])
-    start = 5 * 48 + 960 + 576 + 8  # comes after 5 ms, waits a tick and 12 ms; 8 samples in the resampler
+    start = 5 * 48 + 960 + 768 + 8  # comes after 5 ms, waits a tick and 16 ms; 8 samples in the resampler
     assert np.array_equal(heard.pcm[start : start + 90 * 960], sound[: 90 * 960])
     assert counted(heard.playout) == (0, 0, 0, 0)
-    assert heard.playout.stats.played == 99  # the turn of the last has not come
+    assert heard.playout.stats.played == 98  # the turn of the last has not come
 
 
 def test_a_steady_stream_waits_less_than_40_ms(packets):
@@ -118,7 +118,7 @@ def test_jitter_makes_it_wait_longer_and_calm_makes_it_wait_less(packets):
     jittery = [n * 20 + (float(random.uniform(0, 80)) if n < 400 else 0.0) for n in range(1000)]
     heard = through(packets, jittery)
     assert 80 * 48 <= delay_samples(heard.pcm, packets, 350, 365) <= 130 * 48
-    assert delay_samples(heard.pcm, packets, 970, 985) <= 40 * 48
+    assert delay_samples(heard.pcm, packets, 970, 985) <= 60 * 48
     assert heard.playout.stats.lost <= 8
 
 
@@ -168,6 +168,7 @@ def test_a_pause_with_dtx_is_background_and_no_loss(packets, quiet_packets, paus
     during = rms(pcm[106 * 960 : (98 + pause) * 960])
     assert before / 3 < during < before * 3
     assert playout.stats.played == 149
+    assert abs(playout.stats.off_samples) < 20
     assert rms(pcm[-20 * 960 :]) > 0.03
 
 
