@@ -87,14 +87,6 @@ class Callers:
                 await asyncio.wait({running})
 
 
-def first_of_all(command: str) -> None:
-    """Let a process of the bench come before all else: who is measured with must not be late."""
-    for pid, line in descendants(os.getpid()):
-        if command in line:
-            with suppress(OSError):
-                os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
-
-
 def rss_bytes(pid: int) -> int:
     """Return a process's resident memory (proc(5), statm)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
@@ -196,7 +188,6 @@ async def measure(count: int, calls: int) -> tuple[dict[str, float], list[str]]:
             microphones([(f"{room.site.staff_url}/r/{ROOM}/whip", numbers)], seconds + 5) as stage,
             push_listener(room.site.audience_url, ROOM) as listener,
         ):
-            first_of_all("bench.microphones")
             people = await on_stage(room)
             assert len(people) == PEOPLE, f"{len(people)} are on stage"
             await callers.handshakes(2 * _WORKERS)  # so that what a first one costs is no growth

@@ -12,7 +12,7 @@ host would: noise in the program would hide what else is wrong with it. From the
 import asyncio
 import sys
 
-from bench.guard import attack, closed, ending, first_of_all, glitches, on_stage, said, samples
+from bench.guard import attack, closed, ending, glitches, on_stage, said, samples
 from bench.microphones import microphones
 from bench.report import Goal, arguments, machine, report
 from bench.room import ROOM, BenchRoom, bench_room, run, silence
@@ -75,7 +75,6 @@ async def over_the_ports(packets: int, offers: int) -> tuple[dict[str, int], lis
             microphones([(whip, numbers)], seconds / 2) as stage,
             push_listener(room.site.audience_url, ROOM) as listener,
         ):
-            first_of_all("bench.microphones")
             people = await on_stage(room)
             async with (
                 ending(await attack("speak", speaking)) as speaker,
