@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from stentor.clock import SystemClock
 from stentor.demo.whip import HttpWhip, WhipSpeaker
 from stentor.errors import StentorError
 from stentor.media.grid import TICK_SAMPLES
-from tests.fakes.installation import descendants
 from tests.fakes.listener import Block, push_listener
 
 PEOPLE = 20
