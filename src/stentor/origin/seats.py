@@ -51,6 +51,11 @@ class _Voice:
         """Begin with nothing buffered."""
         self.playout = self.make_playout()
 
+    def rest(self) -> None:
+        """Forget what is buffered: what nobody is to hear is not made up either, tick after tick."""
+        if self.playout.stats.received:
+            self.playout = self.make_playout()
+
     def pull(self, due_ns: int) -> Pcm:
         """Return the tick that is due, (1, 960) float32."""
         self.ticks += 1
@@ -151,6 +156,9 @@ class Seat:
         """Return the tick of this person's sound that is due, (1, 960) float32: silence when muted or away."""
         self.away_ticks = 0 if self.sessions else self.away_ticks + 1
         if self._before is None and self._voice.session is None:
+            return SILENCE
+        if self.muted_by and self._before is None:
+            self._voice.rest()
             return SILENCE
         pcm = self._voice.pull(due_ns)
         if self._before is not None:
