@@ -13,7 +13,7 @@ from stentor.bus.nats_records import NatsRecords, Stored
 from stentor.bus.port import Document
 from stentor.errors import BusUnavailable
 
-BUCKETS = ("rooms", "stages", "leases")
+BUCKETS = ("rooms", "stages", "leases", "installation", "doors")
 # How long the server keeps the mark that a lease has expired, for watchers to see.
 _MARK_S = 60.0
 _ATTEMPTS = 20

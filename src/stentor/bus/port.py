@@ -109,7 +109,8 @@ class Log(Protocol):
 
 
 class Documents(Protocol):
-    """Named buckets of small documents (``rooms``, ``stages``, ``leases``). Keys are room ids or host names.
+    """Named buckets of small documents (``rooms``, ``stages``, ``leases``, ``installation``, ``doors``). Keys are
+    room ids or host names.
 
     While the bus is away all but ``watch`` raise BusUnavailable; a write may then have been stored all the same.
     """
@@ -175,6 +176,16 @@ def live_stage_subject(room: str) -> str:
 def live_audience_subject(room: str) -> str:
     """Return the core subject on which edges say how many listen (AudienceReport)."""
     return f"live.{room}.audience"
+
+
+def door_word_subject(room: str) -> str:
+    """Return the core subject on which the door's leader says who is let in (room/door_words)."""
+    return f"door.{room}.word"
+
+
+def door_report_subject(room: str) -> str:
+    """Return the core subject on which each edge says who came to a room's door (room/door_words)."""
+    return f"door.{room}.report"
 
 
 def origin_subject(room: str, verb: str) -> str:

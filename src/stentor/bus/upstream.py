@@ -92,7 +92,7 @@ class UpstreamBus(Absent):
         self._socket: UpstreamSocket | None = None
         self._told = False
         self._revision = 0
-        self._shelves = {"rooms": _Shelf(), "stages": _Shelf()}
+        self._shelves = {bucket: _Shelf() for bucket in ("rooms", "stages", "installation", "doors")}
         self._streams: dict[str, _Stream] = {}
         self._patterns: list[tuple[str, Deliver]] = []
         self._asked: dict[int, asyncio.Future[bytes]] = {}

@@ -39,6 +39,18 @@ class Announcement(_Document):
     at_ns: int
 
 
+class Dials(_Document):
+    """How many may listen at once, and how many may come in each second; None: as many as come."""
+
+    cap: int | None = None
+    per_second: float | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Tell whether there is a door at all."""
+        return self.cap is not None or self.per_second is not None
+
+
 class RoomDocument(_Document):
     """What a room is. Times in Unix nanoseconds.
 
@@ -46,7 +58,7 @@ class RoomDocument(_Document):
     ``key_fingerprint`` is the lower-case hex SHA-256 of the raw Ed25519 public key that signs the proof.
     ``block_steps`` is the operator's word on delivery: edges put out blocks of at least so many steps (1, 2, 4,
     8 or 16); None: each edge decides. ``seats`` is how many people the stage has room for; ``noise_gate``: whether
-    what lies below a voice is turned down. ``hands_open``: listeners may raise their hands.
+    what lies below a voice is turned down. ``hands_open``: listeners may raise their hands. ``door``: who gets in.
     """
 
     room: str
@@ -66,6 +78,7 @@ class RoomDocument(_Document):
     seats: int = DEFAULT_SEATS
     noise_gate: bool = False
     hands_open: bool = False
+    door: Dials = Dials()
 
 
 class SoundReport(_Document):
