@@ -109,8 +109,9 @@ class Log(Protocol):
 
 
 class Documents(Protocol):
-    """Named buckets of small documents (``rooms``, ``stages``, ``leases``, ``installation``, ``doors``). Keys are
-    room ids or host names.
+    """Named buckets of small documents.
+
+    ``rooms``, ``stages``, ``leases``, ``installation`` and ``doors``; keys are room ids or host names.
 
     While the bus is away all but ``watch`` raise BusUnavailable; a write may then have been stored all the same.
     """
