@@ -20,6 +20,7 @@ from stentor.edge.delivery import Delivery
 from stentor.edge.downstream import Downstream, RelaySettings
 from stentor.edge.hands import Hands
 from stentor.edge.http import Limits, Request, Response
+from stentor.edge.installation import Installation
 from stentor.edge.listening import prepare
 from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
 from stentor.edge.reactor import Line, Reactor
@@ -92,6 +93,7 @@ class Edge:
         self._tasks: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._delivery = Delivery(clock, settings.max_block_steps)
+        self.installation = Installation(bus)
         places = Places(settings.staff_url, settings.media_url)
         downstream = Downstream(bus, clock, settings.relays)
         downstream.why_not_ready = self._why_not_ready
@@ -135,6 +137,7 @@ class Edge:
             forever = [
                 tasks.create_task(self.rooms.watch_rooms()),
                 tasks.create_task(self.rooms.watch_stages()),
+                tasks.create_task(self.installation.watch()),
                 tasks.create_task(self._tick()),
                 tasks.create_task(self._delivery.load.beat(self._keep_balance)),
             ]
