@@ -199,6 +199,16 @@ def hand_subject(room: str) -> str:
     return f"control.{room}.hand"
 
 
+def rehearsal_order_subject(rehearsal: str) -> str:
+    """Return the core subject on which a rehearsal's coordinator tells its workers what to do (rehearsal/orders)."""
+    return f"rehearsal.{rehearsal}.order"
+
+
+def rehearsal_report_subject(rehearsal: str) -> str:
+    """Return the core subject on which a rehearsal's workers say how it goes (rehearsal/orders)."""
+    return f"rehearsal.{rehearsal}.report"
+
+
 def matches(pattern: str, subject: str) -> bool:
     """Tell whether a subject fits a pattern: ``*`` is one token, ``>`` at the end one or more."""
     wanted, given = pattern.split("."), subject.split(".")

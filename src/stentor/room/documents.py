@@ -176,7 +176,8 @@ class AudienceReport(_Document):
 
     ``by_beacon``: players over all edges whom only their beacons show, not in ``listeners``; every edge says the
     same, so it is not added up. ``joins`` (by transport), ``leaves`` and ``cuts`` (by transport and reason) and
-    ``players`` are sums since ``started_ns`` (Unix), when the edge began.
+    ``players`` are sums since ``started_ns`` (Unix), when the edge began. ``rehearsal``: a generator's listeners
+    (room/permits), who are in none of the other numbers.
     """
 
     edge: str
@@ -189,6 +190,7 @@ class AudienceReport(_Document):
     leaves: dict[str, dict[str, int]] = {}
     cuts: dict[str, dict[str, int]] = {}
     players: dict[str, PlayersReport] = {}
+    rehearsal: int = 0
     news: AudienceNews | None = None
 
 

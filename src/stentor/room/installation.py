@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from stentor.room.documents import Dials
+from stentor.room.permits import Permit
 
 KEY = "installation"
 
@@ -36,7 +37,8 @@ class InstallationDocument(BaseModel):
 
     ``door``: the dials over all rooms together. ``allow`` and ``deny`` are networks, ``192.0.2.0/24`` or
     ``2001:db8::/32``: the first are never limited, the second never answered. ``grants_key`` is the raw Ed25519
-    public key, in hex, that verifies grants (room/grants).
+    public key, in hex, that verifies grants (room/grants). ``permits`` are those to rehearse that are in force
+    (room/permits).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -47,6 +49,7 @@ class InstallationDocument(BaseModel):
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     grants_key: str = ""
+    permits: tuple[Permit, ...] = ()
 
     def to_bytes(self) -> bytes:
         """Return the document as JSON."""
