@@ -33,6 +33,7 @@ _TICK_S = 0.5
 _OVER_EVERY_TICKS = 20
 _GONE_NS = 180 * NS_PER_S
 _AWAY_NS = 30 * NS_PER_S
+_INVITED_NS = 180 * NS_PER_S
 _CALLED = frozenset({HandState.INVITED, HandState.JOINED})
 _SOON = 10
 _SOON_S, _LATER_S, _FULL_S = 3.0, 10.0, 30.0
@@ -45,12 +46,16 @@ log = logger("control")
 
 @dataclass(eq=False, slots=True)
 class _Desk:
-    """A room's line, whose turn it is to change it, and when each listener's page asked last (monotonic)."""
+    """A room's line, whose turn it is to change it, when each listener's page asked last, and when who was invited.
+
+    Times are monotonic.
+    """
 
     line: Line
     began_ns: int
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     seen: dict[str, int] = field(default_factory=dict)
+    invited: dict[str, int] = field(default_factory=dict)
     open: bool = False
     told: object = None
 
@@ -184,6 +189,7 @@ class HandRules:
                 self._require_seat(await self._rooms.get(room), desk)
                 link = await self._staff.make_link(who, room, Role.SPEAKER, hand.name)
                 await self._put(desk, replace(hand, state=HandState.INVITED, link=link.link))
+                desk.invited[hand.key] = self._clock.monotonic_ns()
         return await self.shown(room, who.role, who.person)
 
     async def lower(self, who: Staff, room: str, hand_id: str) -> None:
@@ -245,6 +251,7 @@ class HandRules:
         await self._catalogue.delete_hand(hand.hand)
         desk.line.remove(hand)
         desk.seen.pop(hand.key, None)
+        desk.invited.pop(hand.key, None)
 
     async def _take_back(self, hand: Hand) -> None:
         """End an invitation that nobody has taken up."""
@@ -320,11 +327,16 @@ class HandRules:
     async def _tidy(self, room: str, desk: _Desk) -> None:
         """Note who has come on stage, and forget who has left."""
         there, now = self._on_stage(room), self._clock.monotonic_ns()
+        following = self._hub.following(room)
         async with desk.turn:
             for hand in desk.line.in_line():
                 if hand.state is HandState.INVITED:
                     if hand.link in there:
                         await self._put(desk, replace(hand, state=HandState.JOINED))
+                    elif hand.link not in following and now - desk.invited.get(hand.key, desk.began_ns) > _INVITED_NS:
+                        await self._take_back(hand)
+                        await self._put(desk, replace(hand, state=HandState.DECLINED))
+                        log.info("invitation_ended", room=room)
                 elif hand.person is not None:
                     if there and hand.person not in there:
                         await self._remove(desk, hand)

@@ -222,7 +222,10 @@ async def test_who_has_gone_leaves_the_line_and_the_end_of_the_room_empties_it(d
     assert (await desk.ok("GET", HANDS, host))["hands"][0]["here"] is False
     await desk.ok("POST", "/api/v1/rooms/demo/start", host, json={"force": True})
     await desk.ok("POST", "/api/v1/rooms/demo/end", host)
-    await ticks(clock, 11)
+    for _ in range(20):  # control's loop waits for the database, which knows no virtual time
+        await ticks(clock, 11)
+        if not await desk.catalogue.hands("demo"):
+            break
     assert await desk.catalogue.hands("demo") == []
     assert (await said(desk, "ask", 2))["state"] == "none"
 
@@ -242,6 +245,24 @@ async def test_who_comes_on_stage_leaves_the_line_and_keeps_their_link(desk: Des
         await desk.ok("DELETE", f"/api/v1/rooms/demo/people/{person}", host)
     assert (await said(desk, "ask", 1))["state"] == "declined"
     assert (await said(desk, "raise", 1))["state"] == "waiting"
+
+
+async def test_an_invitation_that_nobody_opens_gives_its_seat_back(desk: Desk, clock: VirtualClock) -> None:
+    host = await open_line(desk)
+    await desk.ok("PATCH", "/api/v1/rooms/demo", host, json={"seats": 1})
+    await said(desk, "raise", 1, "Amal")
+    await said(desk, "raise", 2, "Bea")
+    first, second = (hand["hand"] for hand in (await desk.ok("GET", HANDS, host))["hands"])
+    await desk.ok("POST", f"{HANDS}/{first}/invite", host)
+    url = (await said(desk, "ask", 1))["url"]
+    await ticks(clock, 170)
+    assert (await said(desk, "ask", 1))["state"] == "invited"
+    assert (await said(desk, "ask", 2))["state"] == "waiting"
+    await ticks(clock, 12)
+    assert (await said(desk, "ask", 1))["state"] == "declined"
+    assert (await desk.open(url)).status_code >= 400
+    await desk.ok("POST", f"{HANDS}/{second}/invite", host)
+    assert (await said(desk, "ask", 2))["state"] == "invited"
 
 
 async def test_a_restart_forgets_nobody(desk: Desk) -> None:
