@@ -47,7 +47,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def _empty(url: str) -> None:
     engine = create_engine(url)
     async with engine.begin() as connection:
-        await connection.execute(text("TRUNCATE rooms, links, blocks, hands, announcements, recordings, audit"))
+        await connection.execute(text(f"TRUNCATE {', '.join(METADATA.tables)}"))
     await engine.dispose()
 
 
@@ -86,9 +86,9 @@ async def test_rooms_of_an_older_catalogue_have_what_a_new_room_has(url: str) ->
     catalogue = SqlCatalogue(url)
     await catalogue.add_room(ROOM)
     async with catalogue._transaction() as connection:
-        for column in ("block_steps", "seats", "noise_gate", "hands_open"):
+        for column in ("block_steps", "seats", "noise_gate", "hands_open", "cap", "per_second"):
             await connection.execute(text(f"ALTER TABLE rooms DROP COLUMN {column}"))
-        for table in ("blocks", "hands"):
+        for table in ("blocks", "hands", "installation"):
             await connection.execute(text(f"DROP TABLE {table}"))
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     await migrate(url)
@@ -119,7 +119,7 @@ async def test_room_is_stored_with_its_links_and_survives_reopening(url: str) ->
     full = Room(
         "night", "ليلة", created_ns=5, description="Two\nlines", language="ar", state=RoomState.SCHEDULED,
         planned_start_ns=1_795_000_000_000_000_001, time_zone="Asia/Beirut", zero_ns=7, started_ns=8, ended_ns=9,
-        recorded=False, changed_by="Noor", block_steps=4, seats=50, noise_gate=True,
+        recorded=False, changed_by="Noor", block_steps=4, seats=50, noise_gate=True, cap=5_000, per_second=0.5,
     )  # fmt: skip
     first = SqlCatalogue(url)
     assert await first.add_room(full, (replace(LINK, room="night"),))
@@ -352,6 +352,13 @@ async def test_database_that_is_not_there_says_what_to_do(tmp_path: Path) -> Non
     with pytest.raises(StoreUnavailable, match="try again"):
         await away.ping()
     await away.close()
+
+
+async def test_the_installation_holds_values_by_key(catalogue: SqlCatalogue) -> None:
+    assert await catalogue.installation() == {}
+    await catalogue.put_installation({"door": '{"cap": 5}', "challenge": '"on"'})
+    await catalogue.put_installation({"door": "{}", "deny": '["2001:db8::/32"]'})
+    assert await catalogue.installation() == {"door": "{}", "challenge": '"on"', "deny": '["2001:db8::/32"]'}
 
 
 async def test_hands_are_one_a_key_in_the_order_raised(catalogue: SqlCatalogue) -> None:

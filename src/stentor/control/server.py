@@ -82,6 +82,7 @@ class Control:
         ):
             tasks = [
                 group.create_task(self.rules.parts.publisher.run(), name="publisher"),
+                group.create_task(self.rules.parts.installation.run(), name="installation"),
                 group.create_task(self.rules.parts.hub.run(self._bus), name="hub"),
                 group.create_task(self.rules.rooms.run(), name="doors"),
                 group.create_task(self.rules.succession.run(), name="succession"),

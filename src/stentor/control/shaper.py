@@ -5,7 +5,7 @@ from hashlib import sha256
 from stentor.clock import UnixNs, iso_utc
 from stentor.control.settings import ControlSettings
 from stentor.control.shapes import AnnouncementOut, BlockOut, LinkOut, LinkState, RoomOut
-from stentor.room.documents import Role, RoomDocument, StageDocument
+from stentor.room.documents import Dials, Role, RoomDocument, StageDocument
 from stentor.room.stage import MANAGES
 from stentor.store.catalogue import Block, Link, Room
 
@@ -34,6 +34,7 @@ def room_document(room: Room, key_fingerprint: str) -> RoomDocument:
         seats=room.seats,
         noise_gate=room.noise_gate,
         hands_open=room.hands_open,
+        door=Dials(cap=room.cap, per_second=room.per_second),
     )
 
 

@@ -1,4 +1,4 @@
-"""The catalogue as the rest of Stentor sees it: rooms, links, raised hands, announcements, recordings and the audit.
+"""The catalogue as the rest of Stentor sees it: rooms, links, hands, recordings, the installation, the audit.
 
 Promises of every implementation, judged by one suite (tests/ports/test_catalogue):
 
@@ -24,7 +24,7 @@ from stentor.room.states import RoomState
 class Room:
     """One room. ``changed_by`` is the name of whoever changed its state last.
 
-    ``block_steps``, ``seats`` and ``noise_gate``: see RoomDocument.
+    ``block_steps``, ``seats`` and ``noise_gate``: see RoomDocument; ``cap`` and ``per_second``: its ``door``.
     """
 
     room: str
@@ -44,6 +44,8 @@ class Room:
     seats: int = DEFAULT_SEATS
     noise_gate: bool = False
     hands_open: bool = False
+    cap: int | None = None
+    per_second: float | None = None
     announcement: Announcement | None = None
 
 
@@ -65,6 +67,8 @@ class RoomChanges(TypedDict, total=False):
     seats: int
     noise_gate: bool
     hands_open: bool
+    cap: int | None
+    per_second: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +262,19 @@ class Hands(Protocol):
         ...
 
 
-class Catalogue(Rooms, Links, Blocks, Hands, Protocol):
+class Installation(Protocol):
+    """What holds for the whole installation: JSON texts by key."""
+
+    async def installation(self) -> dict[str, str]:
+        """Return every value by its key."""
+        ...
+
+    async def put_installation(self, values: Mapping[str, str]) -> None:
+        """Store these values, all or none, in place of what their keys held; other keys stay."""
+        ...
+
+
+class Catalogue(Rooms, Links, Blocks, Hands, Installation, Protocol):
     """Everything of the catalogue."""
 
     async def write_audit(self, entry: AuditEntry) -> None:

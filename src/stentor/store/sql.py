@@ -15,7 +15,7 @@ from stentor.room.hands import Hand, HandState
 from stentor.room.states import RoomState
 from stentor.store.catalogue import AuditEntry, Block, Link, LinkChanges, Recording, Room, RoomChanges
 from stentor.store.sql_engine import create_engine
-from stentor.store.sql_tables import ANNOUNCEMENTS, AUDIT, BLOCKS, HANDS, LINKS, RECORDINGS, ROOMS
+from stentor.store.sql_tables import ANNOUNCEMENTS, AUDIT, BLOCKS, HANDS, INSTALLATION, LINKS, RECORDINGS, ROOMS
 
 _AWAY = "The catalogue does not answer. Nothing was changed; try again in a moment."
 _DISK_FULL = "The server's disk is full. Nothing was changed; have somebody free some space, then try again."
@@ -257,6 +257,19 @@ class SqlCatalogue:
         query = select(BLOCKS.c.device).where(BLOCKS.c.room == room, BLOCKS.c.device == device)
         async with self._transaction() as connection:
             return (await connection.execute(query)).first() is not None
+
+    async def installation(self) -> dict[str, str]:
+        """Select everything of the installation."""
+        async with self._transaction() as connection:
+            rows = await connection.execute(select(INSTALLATION.c.key, INSTALLATION.c.value))
+        return {str(key): str(value) for key, value in rows}
+
+    async def put_installation(self, values: Mapping[str, str]) -> None:
+        """Put values where their keys' were."""
+        async with self._transaction() as connection:
+            await connection.execute(delete(INSTALLATION).where(INSTALLATION.c.key.in_(values)))
+            for key, value in values.items():
+                await connection.execute(insert(INSTALLATION).values(key=key, value=value))
 
     async def write_audit(self, entry: AuditEntry) -> None:
         """Insert an entry of the audit."""

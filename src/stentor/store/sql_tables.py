@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -45,6 +46,8 @@ ROOMS = Table(
     Column("seats", Integer, nullable=False, server_default=text("13")),
     Column("noise_gate", Boolean, nullable=False, server_default=false()),
     Column("hands_open", Boolean, nullable=False, server_default=false()),
+    Column("cap", Integer),
+    Column("per_second", Double),
     Index("ix_rooms_state_planned", "state", "planned_start_ns"),
 )
 
@@ -108,6 +111,13 @@ RECORDINGS = Table(
     Column("room", String(63), ForeignKey("rooms.room", ondelete="CASCADE"), primary_key=True),
     Column("published_ns", BigInteger, nullable=False),
     Column("key_fingerprint", String(64), nullable=False),
+)
+
+INSTALLATION = Table(
+    "installation",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 AUDIT = Table(
