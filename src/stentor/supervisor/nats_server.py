@@ -26,15 +26,15 @@ _GRACE_S = 0.6
 _ROOM_BYTES = 64 << 20
 _WRITE_FAILED = re.compile(r"no space left|critical write error|will be DISABLED", re.IGNORECASE)
 _ORDERS = ("offer", "candidates", "restart", "leave", "mute", "mute-all", "role", "remove", "rename", "announce")
-# An edge reads everything, asks origins for their ring and control about hands, and says how many listen.
-# Strangers talk to it.
+# An edge reads everything, asks origins for their ring and control about hands, says how many listen, and holds the
+# doors' documents. Strangers talk to it.
 _EDGE_MAY_NOT = (
     "room.>",
     "live.*.chunk.>",
     "live.*.stage",
     *(f"origin.*.{verb}" for verb in _ORDERS),
     "control.published",
-    "$KV.>",
+    *(f"$KV.{bucket}.>" for bucket in ("rooms", "stages", "leases", "installation")),
     "$JS.API.STREAM.UPDATE.>",
     "$JS.API.STREAM.DELETE.>",
     "$JS.API.STREAM.PURGE.>",

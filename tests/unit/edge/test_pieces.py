@@ -1,4 +1,4 @@
-"""Tickets, counts, files and state.json: small things, each by its promise."""
+"""Counts, files and state.json: small things, each by its promise."""
 
 import gzip
 from pathlib import Path
@@ -10,7 +10,6 @@ from stentor.edge.audience import Audience
 from stentor.edge.http import Request
 from stentor.edge.state_json import Places, state_json, streams_json
 from stentor.edge.static import StaticFiles
-from stentor.edge.tickets import LIFETIME_S, Tickets
 from stentor.room.documents import Announcement, AudienceReport, Role, RoomDocument, StageDocument, StagePerson
 from stentor.room.states import RoomState
 
@@ -20,22 +19,6 @@ NOW = UnixNs(1_800_000_000 * NS_PER_S)
 def request(path: str, **headers: str) -> Request:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Request("GET", path, {}, named, "192.0.2.1", keep_alive=True)
-
-
-def test_a_ticket_is_good_for_its_room_and_time_and_key() -> None:
-    tickets = Tickets(b"k" * 32)
-    ticket = tickets.issue("demo", NOW)
-    assert tickets.holder("demo", ticket, NOW) is not None
-    assert tickets.holder("demo", ticket, NOW) == Tickets(b"k" * 32).holder("demo", ticket, NOW)
-    assert tickets.holder("other", ticket, NOW) is None
-    assert Tickets(b"x" * 32).holder("demo", ticket, NOW) is None
-    assert tickets.holder("demo", ticket, UnixNs(NOW + (LIFETIME_S + 1) * NS_PER_S)) is None
-    assert tickets.holder("demo", tickets.issue("demo", NOW), NOW) != tickets.holder("demo", ticket, NOW)
-
-
-@pytest.mark.parametrize("ticket", ["", "x", "é", "A" * 40, "====", "A" * 10_000, "\0"])
-def test_rubbish_is_no_ticket(ticket: str) -> None:
-    assert Tickets(b"k" * 32).holder("demo", ticket, NOW) is None
 
 
 def seconds(value: float) -> MonotonicNs:

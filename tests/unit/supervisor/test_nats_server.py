@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from stentor.bus.nats_documents import BUCKETS
 from stentor.declared import load
 from stentor.errors import ConfigError
 from stentor.origin.requests import serve_requests
@@ -55,12 +56,13 @@ async def test_the_port_is_read_from_a_file_and_then_kept(server, tmp_path):
     assert json.loads(server.config())["listen"] == "127.0.0.1:41521"
 
 
-def test_an_edge_writes_nothing_that_lasts(server):
+def test_an_edge_writes_nothing_that_lasts_but_how_the_doors_stand(server):
     users = {user["user"]: user for user in json.loads(server.config())["authorization"]["users"]}
     denied = users["edge"]["permissions"]["publish"]["deny"]
     assert {"live.*.chunk.>", "live.*.stage", "control.published"} <= set(denied)
     assert not {"live.*.audience", "origin.*.ring", "control.*.hand"} & set(denied)
-    assert {"room.>", "$KV.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>"} <= set(denied)
+    assert {bucket for bucket in BUCKETS if f"$KV.{bucket}.>" not in denied} == {"doors"}
+    assert {"room.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>"} <= set(denied)
     assert all("permissions" not in users[role] for role in ROLES if role != "edge")
 
 
