@@ -96,6 +96,15 @@ async def operator_link(settings: Settings) -> str:
         return await control.new_operator_link()
 
 
+async def command_line_link(settings: Settings) -> str:
+    """Return the operator's link that verbs of the command line use; Stentor may be running or not."""
+    from stentor.store.sql_migrate import migrate
+
+    await migrate(settings.database_url)
+    async with _control(settings, None) as control:
+        return await control.command_line_link()
+
+
 async def run_edge(settings: Settings) -> None:
     """Run one edge."""
     from stentor.edge.addresses import networks

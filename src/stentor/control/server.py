@@ -64,6 +64,10 @@ class Control:
         """Return one more operator's link."""
         return await self.rules.staff.new_operator_link()
 
+    async def command_line_link(self) -> str:
+        """Return the operator's link of the command line."""
+        return await self.rules.staff.command_line_link()
+
     async def readiness(self) -> dict[str, bool]:
         """Tell what control needs and whether it is there."""
         try:

@@ -23,6 +23,7 @@ _DAY_S = 86_400
 _MAX_LINKS = 1_000
 _AWAY_S = 10.0
 """A device that has been gone for so long may be replaced by whoever holds its link."""
+COMMAND_LINE = "command line"
 ENCODER = "encoder"
 """Device and session of a link whose token is used itself; no browser's hash looks like it."""
 
@@ -259,6 +260,14 @@ class StaffRules:
         if any(link.revoked_ns is None and link.expires_s > now_s for link in links):
             return None
         return await self.new_operator_link()
+
+    async def command_line_link(self) -> str:
+        """Return the operator's link that the command line uses, which is made when there is none that works."""
+        soon_s = self._now_s() + _DAY_S
+        for link in await self._catalogue.links(None):
+            if link.name == COMMAND_LINE and link.revoked_ns is None and link.expires_s > soon_s:
+                return self.url_of(link)
+        return await self.new_operator_link(COMMAND_LINE)
 
     # Shared
 
