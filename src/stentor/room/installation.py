@@ -21,7 +21,8 @@ class Challenge(StrEnum):
 class LadderWord(BaseModel):
     """Which step of the ladder (room/ladder) is in force: 0 is none. ``by_hand``: it stays until somebody says else.
 
-    ``why`` is a sentence for people; ``since_ns`` Unix nanoseconds.
+    ``why`` is a sentence for people, ``cause`` the same as a word (room/ladder.Cause); ``since_ns`` Unix nanoseconds.
+    ``block_steps``: from the first step on, how large blocks are at least.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -30,6 +31,8 @@ class LadderWord(BaseModel):
     by_hand: bool = False
     since_ns: int = 0
     why: str = ""
+    cause: str = ""
+    block_steps: int = 1
 
 
 class InstallationDocument(BaseModel):
