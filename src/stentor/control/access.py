@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Request
 
 from stentor.control.attendance import Attendance
+from stentor.control.door_rules import DoorRules
 from stentor.control.hand_rules import HandRules
 from stentor.control.limits import FailureLimit
 from stentor.control.parts import Parts
@@ -26,6 +27,7 @@ class Rules:
     stage: StageRules
     succession: Succession
     hands: HandRules
+    door: DoorRules
     failures: FailureLimit
 
 
@@ -37,7 +39,8 @@ def make_rules(parts: Parts) -> Rules:
     stage = StageRules(parts, staff)
     succession = Succession(parts, attendance, staff, stage)
     hands = HandRules(parts, staff, stage, rooms)
-    return Rules(parts, rooms, staff, stage, succession, hands, FailureLimit(parts.clock))
+    door = DoorRules(parts, rooms)
+    return Rules(parts, rooms, staff, stage, succession, hands, door, FailureLimit(parts.clock))
 
 
 async def rules_of(request: Request) -> Rules:

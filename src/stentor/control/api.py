@@ -11,6 +11,7 @@ from stentor.control import (
     audience,
     delivery,
     docs,
+    door,
     events,
     hands,
     links,
@@ -60,7 +61,20 @@ def app_over(rules: Rules) -> FastAPI:
     )
     app.state.rules = rules
     problems.install(app)
-    for resource in (session, rooms, states, links, people, turn, hands, announcement, delivery, audience, events):
+    for resource in (
+        session,
+        rooms,
+        states,
+        links,
+        people,
+        turn,
+        hands,
+        announcement,
+        delivery,
+        door,
+        audience,
+        events,
+    ):
         app.include_router(resource.router, prefix="/api/v1")
     for page in (whip, docs, pages):
         app.include_router(page.router)

@@ -117,6 +117,10 @@ class Crowd:
         """Return how many listen, over all edges that reported within 7 s."""
         return sum(max(0, edge.report.listeners) for edge in self._living(room))
 
+    def by_beacon(self, room: str) -> int:
+        """Return how many listen whom only their beacons show; each edge says the same of all."""
+        return max((edge.report.by_beacon for edge in self._living(room)), default=0)
+
     def shown(self, room: str) -> AudienceOut:
         """Return a room's audience as the API shows it."""
         living = sorted(self._living(room), key=lambda edge: edge.report.edge)
@@ -126,7 +130,7 @@ class Crowd:
         return AudienceOut(
             **_heard(total).model_dump(),
             listeners=self.listeners(room),
-            by_beacon=max((edge.report.by_beacon for edge in living), default=0),
+            by_beacon=self.by_beacon(room),
             history=list(known.history),
             transports=_transports(by_transport, total),
             edges=[
@@ -154,8 +158,7 @@ class Crowd:
                 continue
             for known in room.edges.values():
                 known.samples.append(known.sums())
-            by_beacon = max((edge.report.by_beacon for edge in self._living(name)), default=0)
-            room.history.append(self.listeners(name) + by_beacon)
+            room.history.append(self.listeners(name) + self.by_beacon(name))
 
     def _living(self, room: str) -> list[_Edge]:
         newest = self._clock.monotonic_ns() - SILENT_NS

@@ -91,6 +91,7 @@ class Control:
                 group.create_task(self.rules.rooms.run(), name="doors"),
                 group.create_task(self.rules.succession.run(), name="succession"),
                 group.create_task(self.rules.hands.run(), name="hands"),
+                group.create_task(self.rules.door.run(), name="door"),
             ]
             try:
                 yield

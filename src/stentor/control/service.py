@@ -9,12 +9,13 @@ from zoneinfo import available_timezones
 
 from prometheus_client import Counter
 
+from stentor.clock import NS_PER_S
 from stentor.control.parts import Parts
 from stentor.control.shapes import Command, EditRoom, NewRoom, RoomOut, to_ns
 from stentor.control.staff import Staff, StaffRules
 from stentor.errors import BadRequest, Conflict, NotFound, StentorError, StoreUnavailable
 from stentor.media.grid import SEGMENT_NS
-from stentor.room.documents import Role, StageDocument
+from stentor.room.documents import Dials, Role, StageDocument
 from stentor.room.ids import room_id
 from stentor.room.names import TITLE_MAX_CHARACTERS, one_line, paragraph
 from stentor.room.requests import Announced
@@ -25,6 +26,8 @@ from stentor.telemetry import logger
 
 _ANNOUNCEMENT_MAX_CHARACTERS = 500
 _CHECK_S = 1.0
+_LOOK_AHEAD_NS = 10 * NS_PER_S
+"""The catalogue is asked that seldom whose time comes next: each question costs what a hundred wake-ups do."""
 _NEVER_OPENED = frozenset({RoomState.DRAFT, RoomState.SCHEDULED})
 _TRIES = 5
 
@@ -56,6 +59,7 @@ class RoomRules:
         self._bus = parts.bus
         self._key_fingerprint = parts.keys.key_fingerprint
         self._staff = staff
+        self._next_look_ns = 0  # wall time
 
     # Making and changing
 
@@ -82,6 +86,7 @@ class RoomRules:
                 for role, name in ((Role.HOST, "Host"), (Role.SPEAKER, "Speaker"))
             )
             if await self._catalogue.add_room(named, links):
+                self._next_look_ns = 0
                 await self._publisher.say(named.room)
                 await self._audit(who.link.link, who.link.name, named.room, "create")
                 urls = {str(link.role): self._staff.url_of(link) for link in links}
@@ -130,6 +135,7 @@ class RoomRules:
         changed = await self._catalogue.update_room(room, changes, expected=stored.state)
         if changed is None:
             raise self._overtaken(await self.get(room), "be changed like this")
+        self._next_look_ns = 0
         await self._say(changed, who.link.link, who.link.name, "edit", sorted(given))
         return changed
 
@@ -176,6 +182,13 @@ class RoomRules:
         await self._say(changed, who.link.link, who.link.name, "delivery", block_steps)
         return changed
 
+    async def turn_dials(self, who: Staff, room: str, dials: Dials) -> Room:
+        """Set how many may listen, and how many may come in each second; None: as many as come."""
+        turned: RoomChanges = {"cap": dials.cap, "per_second": dials.per_second}
+        changed = await self._catalogue.update_room(room, turned) or await self.get(room)
+        await self._say(changed, who.link.link, who.link.name, "door", turned)
+        return changed
+
     async def open_line(self, who: Staff, room: str, *, is_open: bool) -> Room:
         """Let listeners raise their hands, or no more of them."""
         changed = await self._catalogue.update_room(room, {"hands_open": is_open}) or await self.get(room)
@@ -219,6 +232,7 @@ class RoomRules:
         changed = await self._catalogue.update_room(stored.room, changes, expected=stored.state)
         if changed is None:
             raise self._overtaken(await self.get(stored.room), given)
+        self._next_look_ns = 0
         log.info("room_state", room=stored.room, was=str(stored.state), now=str(state), by=actor.person)
         CHANGES.labels(state=str(state)).inc()
         await self._say(changed, actor.person, actor.name, str(given), None)
@@ -264,19 +278,31 @@ class RoomRules:
     # By itself
 
     async def open_due(self) -> None:
-        """Open the doors of every room whose time has come, also after control was away."""
-        for room in await self._catalogue.due_rooms(self._clock.wall_ns()):
+        """Open the doors of every room whose time has come, also after control was away; note when to look again."""
+        now_ns = self._clock.wall_ns()
+        self._next_look_ns = until_ns = now_ns + _LOOK_AHEAD_NS
+        for room in await self._catalogue.due_rooms(until_ns):
+            if room.planned_start_ns is not None and room.planned_start_ns > now_ns:
+                self._next_look_ns = min(self._next_look_ns, room.planned_start_ns)
+                break
             try:
                 await self._advance(room, RoomInput.OPEN, _THE_CLOCK)
             except (Conflict, NotFound) as error:
                 log.info("room_not_opened", room=room.room, why=error.detail)
 
+    def _is_time(self) -> bool:
+        """Tell whether to look; also when the machine's clock was set back meanwhile."""
+        ahead_ns = self._next_look_ns - self._clock.wall_ns()
+        return not 0 < ahead_ns <= _LOOK_AHEAD_NS
+
     async def run(self) -> None:
         """Open rooms at their time, for ever."""
         while True:
             try:
-                await self.open_due()
+                if self._is_time():
+                    await self.open_due()
             except StoreUnavailable as error:
+                self._next_look_ns = 0
                 log.warning("doors_wait", error=error.detail)
             await self._clock.sleep(_CHECK_S)
 

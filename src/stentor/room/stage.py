@@ -31,6 +31,8 @@ class Action(StrEnum):
     GIVE_ROLE = "give people another role"
     RENAME_SELF = "change one's own name"
     ANNOUNCE = "announce something to the audience"
+    TURN_DIALS = "turn the dials of this room's door"
+    RUN_INSTALLATION = "see or change what holds for the whole installation"
     SET_DELIVERY = "choose how large this room's blocks of sound are"
     SPEAK = "speak in this room"
     RAISE_HAND = "raise one's hand"
@@ -52,13 +54,26 @@ _KEEPS_ORDER = frozenset(
         Action.CALL_HANDS,
     }
 )
-_RUNS_ROOM = _KEEPS_ORDER | {Action.EDIT_ROOM, Action.CHANGE_STATE, Action.MAKE_LINK, Action.ANNOUNCE}
+_RUNS_ROOM = _KEEPS_ORDER | {
+    Action.EDIT_ROOM,
+    Action.CHANGE_STATE,
+    Action.MAKE_LINK,
+    Action.ANNOUNCE,
+    Action.TURN_DIALS,
+}
 
 ALLOWED = MappingProxyType(
     {
         Role.OPERATOR: _LOOKS_ON
         | _RUNS_ROOM
-        | {Action.GIVE_ROLE, Action.SET_DELIVERY, Action.CREATE_ROOM, Action.LIST_ROOMS, Action.DELETE_ROOM},
+        | {
+            Action.GIVE_ROLE,
+            Action.SET_DELIVERY,
+            Action.CREATE_ROOM,
+            Action.LIST_ROOMS,
+            Action.DELETE_ROOM,
+            Action.RUN_INSTALLATION,
+        },
         Role.HOST: _ON_STAGE | _RUNS_ROOM | {Action.GIVE_ROLE, Action.SET_DELIVERY},
         Role.COHOST: _ON_STAGE | _RUNS_ROOM,
         Role.SPEAKER: _ON_STAGE,

@@ -174,6 +174,8 @@ CALLS = {
     Action.RENAME_SELF: ("PUT", f"{ROOM}/people/ME/name", {"name": "x"}),
     Action.ANNOUNCE: ("PUT", f"{ROOM}/announcement", {"text": "x"}),
     Action.SET_DELIVERY: ("PUT", f"{ROOM}/delivery", {"block_steps": 2}),
+    Action.TURN_DIALS: ("PUT", f"{ROOM}/door", {"cap": 10}),
+    Action.RUN_INSTALLATION: ("GET", "/api/v1/installation", None),
     Action.RAISE_HAND: ("PUT", f"{ROOM}/hands/me", None),
     Action.CALL_HANDS: ("DELETE", f"{ROOM}/hands/nobody", None),
     Action.SPEAK: ("POST", "/r/demo/whip", None),
@@ -202,7 +204,7 @@ async def test_a_link_of_another_room_is_refused_everywhere(desk: Desk) -> None:
     await desk.room()
     host = await desk.session((await desk.invite("host", room="other"))["url"])
     for action, (method, path, body) in CALLS.items():
-        if path == "/api/v1/rooms":
+        if not path.startswith((ROOM, "/r/")):
             continue
         answer = await desk.call(method, path, host, json=body)
         assert answer.status_code == 403, action
