@@ -16,6 +16,7 @@ from stentor.clock import NS_PER_S, MonotonicNs
 from stentor.edge.http import HeadTooLarge, Limits, Request, RequestHead, Response, TooSlow, problem
 from stentor.edge.metrics import REFUSED, Refusal
 from stentor.edge.reactor import Line
+from stentor.edge.refusal import refusal
 from stentor.errors import BadRequest, StentorError, TooLarge
 
 _SLICE_BYTES = 4_096
@@ -248,9 +249,9 @@ class Connection:
             try:
                 response = self._host.handle(self, request)
             except StentorError as error:
-                response = problem(error)
+                response = refusal(request, error)
             except Exception as error:  # noqa: BLE001 - one bad request must not end the process
-                response = problem(self._host.failed(self, request, error))
+                response = refusal(request, self._host.failed(self, request, error))
             if response is not None:
                 self.respond(response)
 

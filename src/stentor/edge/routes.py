@@ -17,15 +17,17 @@ from stentor.edge.http import (
     Response,
     json_response,
     preflight,
-    problem,
 )
+from stentor.edge.plain import Plain, to_plain
 from stentor.edge.playback import Playback, multivariant_response
 from stentor.edge.push import turn_away
+from stentor.edge.refusal import refusal
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import FRESH_NS, Room, Spawn
 from stentor.edge.rooms import Rooms
 from stentor.edge.state_json import summary_json
 from stentor.edge.static import StaticFiles
+from stentor.edge.status import Status
 from stentor.edge.tickets import Tickets
 from stentor.edge.websocket import CloseCode
 from stentor.errors import BadRequest, Conflict, NotFound, StentorError
@@ -57,7 +59,9 @@ class Routes:
         self._spawn = spawn
         self._beacon_rate = BeaconRate()
         self._listed: tuple[MonotonicNs, Response] | None = None
+        self._plain = Plain(clock, self._ticket)
         self.hands: Hands
+        self.status: Status
         self.date_line: Callable[[], bytes] = bytes
         self.draining = False
 
@@ -73,9 +77,13 @@ class Routes:
         if method not in _READ:
             raise _not_allowed("GET, HEAD")
         if path == "/":
-            return self._files.page(request)
+            return to_plain(request, None) if "plain" in request.query else self._files.page(request)
         if path == "/rooms.json":
             return self._room_list()
+        if path == "/status":
+            return self.status.page(request)
+        if path == "/status.json":
+            return self.status.json()
         found = self._files.file(request)
         if found is None:
             raise NotFound("There is nothing at this address.")
@@ -108,6 +116,8 @@ class Routes:
         if rest == "state.json":
             headers = {"Content-Type": "application/json", "Cache-Control": ONE_SECOND, **CORS}
             return Response(200, headers, room.state_bytes())
+        if rest == "door":
+            return self._plain.door(request, room)
         if rest in _LISTEN:
             return self._listen(connection, request, room, _LISTEN[rest])
         if _REPLAY.fullmatch(rest):
@@ -122,7 +132,7 @@ class Routes:
             self._rooms.get(name)
         except NotFound:
             return self._files.page(request, 404)
-        return self._files.page(request)
+        return to_plain(request, name) if "plain" in request.query else self._files.page(request)
 
     def _ticket(self, request: Request, room: Room) -> Response:
         if request.method != "POST":
@@ -239,7 +249,7 @@ class Routes:
             reply = await replay.reply(name, rest, request.method, range_header)
             connection.respond(_relayed(reply.status, reply.headers, reply.body))
         except StentorError as error:
-            connection.respond(problem(error))
+            connection.respond(refusal(request, error))
         except BaseException:
             connection.abort()
             raise

@@ -30,6 +30,7 @@ from stentor.edge.rooms import AUDIENCES, STAGES, Rooms
 from stentor.edge.routes import Routes
 from stentor.edge.state_json import Places
 from stentor.edge.static import StaticFiles
+from stentor.edge.status import Status
 from stentor.edge.tickets import Tickets
 from stentor.errors import StentorError, Unavailable
 from stentor.telemetry import logger
@@ -113,6 +114,7 @@ class Edge:
         self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
         self._routes.date_line = self.date_line
         self._routes.hands = Hands(bus, clock, self.spawn, settings.ticket_key)
+        self._routes.status = self._status = Status(bus, clock, self.rooms)
         self._reactor: Reactor | None = None
         self._acceptor: Acceptor | None = None
         self._date_s = -1
@@ -138,6 +140,7 @@ class Edge:
                 tasks.create_task(self.rooms.watch_rooms()),
                 tasks.create_task(self.rooms.watch_stages()),
                 tasks.create_task(self.installation.watch()),
+                tasks.create_task(self._status.watch()),
                 tasks.create_task(self._tick()),
                 tasks.create_task(self._delivery.load.beat(self._keep_balance)),
             ]

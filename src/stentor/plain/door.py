@@ -13,6 +13,7 @@ from stentor.room.states import OPEN_STATES, RoomState
 
 _KINDS = {"m4a": "audio/mp4", "opus": "audio/ogg", "mp3": "audio/mpeg"}
 _SOON_NS = 600 * NS_PER_S
+_CHALLENGED_S = 15
 
 
 class Answer(BaseModel):
@@ -53,7 +54,7 @@ def door_page(view: DoorView, words: Words, frame: Frame) -> bytes:
     if answer is not None and answer.admitted and room.state in OPEN_STATES:
         pieces.append(_inside(view, answer, words, frame))
     elif room.state in OPEN_STATES and answer is not None:
-        frame = replace(frame, refresh_s=max(1, ceil(answer.retry_after_s)))
+        frame = replace(frame, refresh_s=_again_s(answer))
         pieces += [_in_line(view, answer, words, frame), _meanwhile(answer, words)]
     elif room.state in (RoomState.ENDED, RoomState.PUBLISHED):
         frame = replace(frame, refresh_s=None if view.replay or not room.recorded else _spread_s(view.now_ns, 15))
@@ -65,6 +66,11 @@ def door_page(view: DoorView, words: Words, frame: Frame) -> bytes:
     return page(words, frame, foreign(room.title), join(*pieces))
 
 
+def _again_s(answer: Answer) -> int:
+    """Return when to ask again: as the door says. Who must solve a challenge first is not told."""
+    return ceil(answer.retry_after_s) if answer.retry_after_s > 0 else _CHALLENGED_S
+
+
 def _spread_s(now_ns: int, about_s: int) -> int:
     """Return seconds around a number: those who came together need not come back together."""
     return about_s * 2 // 3 + now_ns // 1_000 % max(1, about_s * 2 // 3)
@@ -72,7 +78,7 @@ def _spread_s(now_ns: int, about_s: int) -> int:
 
 def _until_open_s(view: DoorView) -> int:
     if view.answer is not None and not view.answer.admitted:
-        return max(1, ceil(view.answer.retry_after_s))
+        return _again_s(view.answer)
     start_ns = view.room.planned_start_ns
     return _spread_s(view.now_ns, 15 if start_ns is not None and start_ns - view.now_ns < _SOON_NS else 60)
 
