@@ -39,6 +39,15 @@ class EdgeDoor:
         """
         raise NotImplementedError
 
+    def adopt(self, holder: bytes | None, now_ns: int) -> int:
+        """Give a place to somebody who listens already when the door is set up, whatever the dials say.
+
+        Return its entry, until ``leave``. ``holder``: of the ticket they have, if they have one; with it they may come
+        back after a drop. DOOR calls this for everybody who is there when a room becomes guarded (nobody is thrown
+        out), also before the first word: they count as ``inside`` at once, and in the leader's bound.
+        """
+        raise NotImplementedError
+
     def leave(self, entry: int, now_ns: int, *, dropped: bool) -> None:
         """End an entry. ``dropped``: not by their will, so that their place is kept for GRACE_S.
 
