@@ -230,6 +230,26 @@ def origin_room(settings: Settings) -> None:
     sys.exit(code or 0)
 
 
+# --- Verbs that speak to a running Stentor
+
+
+@app.command(epilog="Example: stentor door evening --cap 5000 --per-second 500 --preview --data-dir /var/lib/stentor")
+@_with_settings
+def door(
+    settings: Settings,
+    room: Annotated[str | None, typer.Argument(help="The room's address; left out: all rooms together.")] = None,
+    cap: Annotated[str | None, typer.Option(help="How many may listen at once, or `none` for no limit.")] = None,
+    per_second: Annotated[str | None, typer.Option(help="How many may come in each second, or `none`.")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Say what this would do, and change nothing.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Show or turn the door's dials; lowering the cap never throws anybody out."""
+    from stentor.verbs.door import dials
+    from stentor.verbs.door import door as ask
+
+    asyncio.run(ask(settings, room, dials(cap, per_second), preview=preview, as_json=as_json))
+
+
 # --- Verbs that answer
 
 
