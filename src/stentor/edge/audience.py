@@ -17,6 +17,7 @@ from stentor.edge.tally import Tally
 from stentor.room.documents import AudienceNews, AudienceReport
 
 REPORT_NS = 7 * NS_PER_S
+_REHEARSING_NS = 6 * NS_PER_S
 _MAX_EDGES = 1_000
 
 
@@ -32,8 +33,13 @@ class Audience:
         self._sums: dict[BeaconTransport, BeaconSums] = {}
         self._reports: dict[str, tuple[AudienceReport, MonotonicNs]] = {}
         self._heard_some = False
+        self._rehearsing: dict[bytes, MonotonicNs] = {}
 
     # What listeners do.
+
+    def note_rehearsal(self, holder: bytes, now: MonotonicNs) -> None:
+        """Note a generator's request for a playlist: it is nobody's player and is counted apart."""
+        self._rehearsing[holder] = now
 
     def note_player(self, holder: bytes | None, address: str, user_agent: str, now: MonotonicNs) -> None:
         """Note a player's request for a playlist; ``holder`` is what its ticket says, if it has a good one."""
@@ -71,6 +77,18 @@ class Audience:
         """Return how many players of LL-HLS this edge counts (as of the last ``forget``)."""
         return len(self._asking)
 
+    def rehearsing(self) -> int:
+        """Return how many players of LL-HLS here are a generator's (as of the last ``forget``)."""
+        return len(self._rehearsing)
+
+    def rehearsal_elsewhere(self) -> int:
+        """Return how many of a rehearsal listen at the other edges (as of the last ``forget``)."""
+        return sum(max(0, report.rehearsal) for report, _ in self._reports.values())
+
+    def edges(self) -> int:
+        """Return how many edges have listeners of this room or had some lately, this one included."""
+        return 1 + len(self._reports)
+
     def elsewhere(self) -> int:
         """Return how many listen at the other edges (as of the last ``forget``)."""
         return sum(max(0, report.listeners) for report, _ in self._reports.values())
@@ -88,6 +106,8 @@ class Audience:
             del self._reports[edge]
             self._asking.forget_edge(edge)
         self._by_beacon.forget(now)
+        for holder in [holder for holder, at in self._rehearsing.items() if at <= now - _REHEARSING_NS]:
+            del self._rehearsing[holder]
 
     # What edges tell each other.
 
@@ -96,7 +116,7 @@ class Audience:
         """Tell whether there is nobody to speak of here, and nothing new."""
         return self._asking.idle and self._by_beacon.idle and not self._heard_some
 
-    def report(self, by_transport: dict[str, int], block_steps: int) -> AudienceReport:
+    def report(self, by_transport: dict[str, int], block_steps: int, rehearsal: int = 0) -> AudienceReport:
         """Return what this edge tells the others and control; each piece of news is told once."""
         self._heard_some = False
         came, stopped, number, whole = self._asking.news()
@@ -120,6 +140,7 @@ class Audience:
             leaves=_copied(self.tally.leaves),
             cuts=_copied(self.tally.cuts),
             players={transport.value: sums.report() for transport, sums in self._sums.items()},
+            rehearsal=rehearsal,
             news=news,
         )
 

@@ -45,10 +45,11 @@ class Source(Protocol):
 class Listener:
     """One who is sent blocks: a line and a place in a bucket. Owner of the line; what it sends is dropped here."""
 
-    __slots__ = ("answered", "bucket", "fanout", "line", "place", "position")
+    __slots__ = ("answered", "bucket", "fanout", "line", "place", "position", "rehearsal")
 
-    def __init__(self, connection: Connection, fanout: "Fanout") -> None:
+    def __init__(self, connection: Connection, fanout: "Fanout", *, rehearsal: bool = False) -> None:
         self.line: Line = connection.hand_over(self)
+        self.rehearsal = rehearsal
         self.fanout = fanout
         self.bucket: Bucket | None = None
         self.place = -1
@@ -129,12 +130,13 @@ class Fanout:
         self._buckets = [Bucket(number) for number in range(2 * _BUCKETS)]
         self._notes: dict[str, tuple[int, bytes]] = {}
         self.number = 0
+        self.rehearsal = 0
         self._count = self._turn = 0
         self._made: dict[tuple[Step, int], bytes] = {}
         self.step = Step(-1)
 
     def __len__(self) -> int:
-        """Return how many listen."""
+        """Return how many listen, the ``rehearsal`` ones (room/permits) included."""
         return self._count
 
     def __iter__(self) -> Iterator[Listener]:
@@ -166,7 +168,8 @@ class Fanout:
         """Send ``first`` to a listener now, and the bucket's blocks from then on."""
         listener.answered = self.number
         self._count += 1
-        self._tally.joined(self._transport)
+        self.rehearsal += listener.rehearsal
+        self._tally.joined(self._transport, rehearsal=listener.rehearsal)
         bucket.put(listener)
         listener.send(first)
 
@@ -184,7 +187,8 @@ class Fanout:
         listener.bucket = None
         bucket.take(listener)
         self._count -= 1
-        self._tally.left(self._transport, reason)
+        self.rehearsal -= listener.rehearsal
+        self._tally.left(self._transport, reason, rehearsal=listener.rehearsal)
 
     def cut(self, listener: Listener, reason: Leave) -> None:
         """End a listener at once."""

@@ -59,6 +59,10 @@ JOIN = Histogram(
     ["transport"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
+REHEARSAL = Gauge("stentor_edge_rehearsal_listeners_count", "Listeners of a rehearsal now; in no other count.")
+REHEARSED = Counter(
+    "stentor_edge_rehearsal_tickets", "Tickets asked for with a permit, by what became of it.", ["outcome"]
+)
 BY_BEACON = Gauge("stentor_edge_by_beacon_count", "Players whom only their beacons show; the same at every edge.")
 BEACONS = Counter("stentor_edge_beacons", "Beacons of players, taken or refused.", ["outcome"])
 HANDS = Counter("stentor_edge_hands", "Listeners who raised, asked about or lowered a hand, by answer.", ["outcome"])

@@ -64,10 +64,10 @@ class Push:
 
     # Listeners.
 
-    def join(self, connection: Connection, request: Request, after: Step | None) -> None:
+    def join(self, connection: Connection, request: Request, after: Step | None, *, rehearsal: bool = False) -> None:
         """Take a listener on. Raises UpgradeRequired or BadRequest when the request is no handshake."""
         head = accept(request.headers)
-        listener = _Client(connection, self.listeners)
+        listener = _Client(connection, self.listeners, rehearsal=rehearsal)
         bucket = self.listeners.seat(fresh_only=after is not None)
         start = self._start(after, bucket.position) if self._caught_up else b""
         self.listeners.add(listener, bucket, head + self._greeting() + start)
@@ -224,9 +224,9 @@ class _Client(Listener):
 
     __slots__ = ("_reader",)
 
-    def __init__(self, connection: Connection, fanout: Fanout) -> None:
+    def __init__(self, connection: Connection, fanout: Fanout, *, rehearsal: bool = False) -> None:
         self._reader: FrameReader | None = None
-        super().__init__(connection, fanout)
+        super().__init__(connection, fanout, rehearsal=rehearsal)
 
     def received(self, data: bytes) -> None:
         """Take bytes from the listener."""

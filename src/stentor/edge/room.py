@@ -175,6 +175,8 @@ class Room:
             people = tuple(person.model_copy(update={"speaking": False}) for person in stage.people)
             stage = stage.model_copy(update={"on_air": False, "people": people})
         audience = {"listeners": self.listeners(), "by_beacon": self.audience.by_beacon()}
+        if rehearsal := self.rehearsal() + self.audience.rehearsal_elsewhere():
+            audience["rehearsal"] = rehearsal
         fields = state_json(self.document, stage, audience, self.block_steps, self._around.places, self.replay)
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
@@ -198,7 +200,7 @@ class Room:
         """Return how many listen at this edge, by transport."""
         programs = self._programs.values()
         return {
-            "push": sum(len(program.push.listeners) for program in programs if program.push is not None),
+            "push": sum(_audience_of(program.push) for program in programs if program.push is not None),
             "progressive": sum(len(program.progressive.listeners) for program in programs),
             "hls": self.audience.players(),
         }
@@ -206,7 +208,15 @@ class Room:
     def sent_to(self) -> int:
         """Return how many listen at this edge whom blocks are sent to, unasked."""
         here = self.by_transport()
-        return here["push"] + here["progressive"]
+        return here["push"] + here["progressive"] + self._rehearsal_push()
+
+    def rehearsal(self) -> int:
+        """Return how many listen at this edge as part of a rehearsal (room/permits); they are in no other count."""
+        return self._rehearsal_push() + self.audience.rehearsing()
+
+    def _rehearsal_push(self) -> int:
+        pushes = [program.push for program in self._programs.values() if program.push is not None]
+        return sum(push.listeners.rehearsal for push in pushes)
 
     def listeners(self) -> int:
         """Return how many listen at all edges."""
@@ -299,3 +309,7 @@ class Room:
             if program.playback is not None:
                 program.playback.drain()
             program.progressive.let_go(Leave.SERVER_STOPS)
+
+
+def _audience_of(push: Push) -> int:
+    return len(push.listeners) - push.listeners.rehearsal

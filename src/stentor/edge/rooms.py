@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from stentor.bus.port import Bus, Document, live_audience_subject
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.audience import Audience
-from stentor.edge.metrics import BY_BEACON, DROPPED, LISTENERS
+from stentor.edge.metrics import BY_BEACON, DROPPED, LISTENERS, REHEARSAL
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Room, Surroundings
 from stentor.errors import BadRequest, NotFound, StentorError
@@ -146,6 +146,7 @@ class Rooms:
         here = [room.by_transport() for room in self._rooms.values()]
         for transport in ("push", "progressive", "hls"):
             LISTENERS.labels(transport).set(sum(counts[transport] for counts in here))
+        REHEARSAL.set(sum(room.rehearsal() for room in self._rooms.values()))
         BY_BEACON.set(sum(room.audience.by_beacon() for room in self._rooms.values()))
         if now >= self._next_ping:
             self._next_ping = MonotonicNs(now + PING_EVERY_NS)
@@ -163,9 +164,10 @@ class Rooms:
     async def _report(self) -> None:
         for room in self.all():
             by_transport = room.by_transport()
-            some = any(by_transport.values()) or not room.audience.idle
+            rehearsal = room.rehearsal()
+            some = any(by_transport.values()) or rehearsal > 0 or not room.audience.idle
             if some or room.reported:
-                report = room.audience.report(by_transport, room.block_steps)
+                report = room.audience.report(by_transport, room.block_steps, rehearsal)
                 await self._bus.publish(live_audience_subject(room.document.room), report.to_bytes())
             room.reported = some
 

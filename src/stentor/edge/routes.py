@@ -7,6 +7,7 @@ from stentor.bus.upstream_wire import PATH
 from stentor.clock import Clock, MonotonicNs, iso_utc
 from stentor.edge.beacons import BeaconRate, read_beacon
 from stentor.edge.connection import Connection
+from stentor.edge.door_answer import challenged, meanwhile, read_ask
 from stentor.edge.hands import Hands, no_preflight
 from stentor.edge.http import (
     CORS,
@@ -18,6 +19,7 @@ from stentor.edge.http import (
     json_response,
     preflight,
 )
+from stentor.edge.permits import Permits
 from stentor.edge.plain import Plain, to_plain
 from stentor.edge.playback import Playback, multivariant_response
 from stentor.edge.push import turn_away
@@ -33,6 +35,7 @@ from stentor.edge.websocket import CloseCode
 from stentor.errors import BadRequest, Conflict, NotFound, StentorError
 from stentor.media.grid import Step
 from stentor.media.rendition import RenditionName
+from stentor.room.door import Ticket
 from stentor.room.states import RoomState
 
 _BOXED = {"opus": RenditionName.OPUS, "aac": RenditionName.AAC}
@@ -62,6 +65,7 @@ class Routes:
         self._plain = Plain(clock, self._ticket)
         self.hands: Hands
         self.status: Status
+        self.permits: Permits
         self.date_line: Callable[[], bytes] = bytes
         self.draining = False
 
@@ -109,6 +113,8 @@ class Routes:
         said = {"ticket": self._ticket, "beacon": self._beacon}.get(rest)
         if said is not None:
             return said(request, room)
+        if rest == "rehearsal":
+            return self.permits.acceptance(request, room)
         if rest == "hand":
             return self.hands.take(connection, request, room)
         if request.method not in _READ:
@@ -137,12 +143,22 @@ class Routes:
     def _ticket(self, request: Request, room: Room) -> Response:
         if request.method != "POST":
             raise _not_allowed("POST")
-        ticket = self._tickets.issue(room.document.room, self._clock.wall_ns())
+        asked = read_ask(request.body)
+        rehearsal = self.permits.take(request, room)
+        if rehearsal:
+            self.shield.vouch(request.address)
+        elif asked.ticket is None or self._holder(room, asked.ticket) is None:
+            challenge = self.shield.challenge(request, room.document.room, asked.solution)
+            if challenge is not None:
+                return challenged(challenge, meanwhile(None, None))
+        ticket = self._tickets.issue(room.document.room, self._clock.wall_ns(), rehearsal=rehearsal)
         return json_response({"admitted": True, "ticket": ticket, "streams": room.streams()})
 
     def _beacon(self, request: Request, room: Room) -> Response:
         if request.method != "POST":
             raise _not_allowed("POST")
+        if self.permits.rehearses(request, room):
+            return _NOTED  # A generator's players are no audience; what they hear, the generator counts itself.
         now = self._clock.monotonic_ns()
         self._beacon_rate.take(request.address, now)
         beacon = read_beacon(request.body)
@@ -169,9 +185,9 @@ class Routes:
             turn_away(connection, request, CloseCode.NOT_OPEN, "look at state.json")
             return
         push = room.program(rendition).push
-        self._note_connected(request, room)
+        rehearsal = self._note_connected(request, room)
         if push is not None:
-            push.join(connection, request, None if after is None else Step(after))
+            push.join(connection, request, None if after is None else Step(after), rehearsal=rehearsal)
 
     def _listen(self, connection: Connection, request: Request, room: Room, name: RenditionName) -> Response | None:
         if not room.is_open:
@@ -221,18 +237,28 @@ class Routes:
         return playback
 
     def _note_player(self, request: Request, room: Room) -> None:
-        holder = self._holder(room, request.query.get("ticket"))
-        if holder is None and "via" in request.headers:
+        ticket = self._read_ticket(room, request.query.get("ticket"))
+        if ticket is not None and ticket.rehearsal:
+            room.audience.note_rehearsal(ticket.holder, self._clock.monotonic_ns())
+            return
+        if ticket is None and "via" in request.headers:
             return  # A cache's own request (RFC 9110, section 7.6.3): its players show by their beacons.
+        holder = None if ticket is None else ticket.holder
         room.audience.note_player(holder, request.address, request.user_agent, self._clock.monotonic_ns())
 
-    def _note_connected(self, request: Request, room: Room) -> None:
-        holder = self._holder(room, request.query.get("ticket"))
-        if holder is not None:
-            room.audience.note_connected(holder)
+    def _note_connected(self, request: Request, room: Room) -> bool:
+        """Note that somebody listens by a connection; tell whether they are part of a rehearsal."""
+        ticket = self._read_ticket(room, request.query.get("ticket"))
+        if ticket is not None and not ticket.rehearsal:
+            room.audience.note_connected(ticket.holder)
+        return ticket is not None and ticket.rehearsal
 
     def _holder(self, room: Room, ticket: str | None) -> bytes | None:
-        return self._tickets.holder(room.document.room, ticket, self._clock.wall_ns()) if ticket else None
+        read = self._read_ticket(room, ticket)
+        return None if read is None else read.holder
+
+    def _read_ticket(self, room: Room, ticket: str | None) -> Ticket | None:
+        return self._tickets.read(room.document.room, ticket, self._clock.wall_ns()) if ticket else None
 
     # The recording is another package's; it may wait for the store.
 

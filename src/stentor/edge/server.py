@@ -23,6 +23,7 @@ from stentor.edge.http import Limits, Request, Response
 from stentor.edge.installation import Installation
 from stentor.edge.listening import prepare
 from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
+from stentor.edge.permits import Permits
 from stentor.edge.reactor import Line, Reactor
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Surroundings
@@ -113,6 +114,7 @@ class Edge:
         files = StaticFiles(settings.pages, places)
         self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
         self._routes.date_line = self.date_line
+        self._routes.permits = Permits(self.installation, clock)
         self._routes.hands = Hands(bus, clock, self.spawn, settings.ticket_key)
         self._routes.status = self._status = Status(bus, clock, self.rooms)
         self._reactor: Reactor | None = None

@@ -11,7 +11,8 @@ from stentor.edge.metrics import CUTS, JOIN, JOINS, LEAVES, Leave
 class Tally:
     """The joins, leaves and cuts of one room, by transport: ``push``, ``progressive`` or ``hls``.
 
-    Held by whoever takes listeners on. Sums only grow, so that a reader sees what happened between two looks.
+    Held by whoever takes listeners on. Sums only grow, so that a reader sees what happened between two looks. Those
+    of a rehearsal (room/permits) are in the metrics alone, by a transport of their own: they are no audience.
     """
 
     __slots__ = ("cuts", "joins", "leaves")
@@ -21,13 +22,19 @@ class Tally:
         self.leaves: dict[str, dict[str, int]] = {}
         self.cuts: dict[str, dict[str, int]] = {}
 
-    def joined(self, transport: str) -> None:
+    def joined(self, transport: str, *, rehearsal: bool = False) -> None:
         """Note that somebody began to listen."""
+        if rehearsal:
+            _child(JOINS, f"rehearsal-{transport}").inc()
+            return
         self.joins[transport] = self.joins.get(transport, 0) + 1
         _child(JOINS, transport).inc()
 
-    def left(self, transport: str, reason: Leave, count: int = 1) -> None:
+    def left(self, transport: str, reason: Leave, count: int = 1, *, rehearsal: bool = False) -> None:
         """Note that somebody listens no more."""
+        if rehearsal:
+            _child(LEAVES, f"rehearsal-{transport}", reason.value).inc(count)
+            return
         reasons = (self.cuts if reason in CUTS else self.leaves).setdefault(transport, {})
         reasons[reason.value] = reasons.get(reason.value, 0) + count
         _child(LEAVES, transport, reason.value).inc(count)

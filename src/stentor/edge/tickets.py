@@ -71,10 +71,10 @@ class Tickets:
             return None
         return Ticket(Place(slot, group), holder, made_s, bool(flags & _ADMITTED), bool(flags & _REHEARSAL))
 
-    def issue(self, room: str, now: UnixNs) -> str:
+    def issue(self, room: str, now: UnixNs, *, rehearsal: bool = False) -> str:
         """Return a new ticket for a room that has no door: it tells its holder from others, and lets nobody in."""
         now_s = now // NS_PER_S
-        return self.text(room, Ticket(Place(now_s, 0), new_holder(), now_s))
+        return self.text(room, Ticket(Place(now_s, 0), new_holder(), now_s, rehearsal=rehearsal))
 
     def holder(self, room: str, text: str, now: UnixNs) -> bytes | None:
         """Return what distinguishes the ticket's holder, or None when the ticket is not good."""
