@@ -62,15 +62,15 @@ class Because(StrEnum):
 class Answer(NamedTuple):
     """What somebody who asks is told.
 
-    ``admitted``: come in, within TAKE_UP_S; the ticket is to be made anew with ``place``, the flag and the time, and
-    keeps its holder. Otherwise ``place`` is where they stand: ``fresh`` when a ticket has to be made for it, with the
-    present time (they had none, or missed their turn); else the ticket they have goes on. ``position`` counts
-    from 1, None while it is being counted; ``wait_s`` is (low, high), None while nobody can tell.
+    ``admitted``: come in, within TAKE_UP_S. ``make``: a ticket has to be made, with ``place``, ``holder``, the flag
+    ``admitted`` and the present time; else the one they asked with goes on. ``position`` counts from 1, None while it
+    is being counted; ``wait_s`` is (low, high), None while nobody can tell.
     """
 
     admitted: bool
+    make: bool
     place: Place
-    fresh: bool
+    holder: bytes
     position: int | None = None
     wait_s: tuple[float, float] | None = None
     retry_after_s: float = 0.0

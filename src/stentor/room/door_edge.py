@@ -48,6 +48,10 @@ class EdgeDoor:
         """
         raise NotImplementedError
 
+    def adopt(self, ticket: Ticket | None, now_ns: int) -> int:
+        """Return an entry for one who has been listening since before the room had a door."""
+        raise NotImplementedError
+
     def leave(self, entry: int, now_ns: int, *, dropped: bool) -> None:
         """End an entry. ``dropped``: not by their will, so that their place is kept for GRACE_S.
 

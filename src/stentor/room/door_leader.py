@@ -25,7 +25,7 @@ class Leader:
     def set(self, dials: Dials, *, is_open: bool, because: Because | None, now_ns: int) -> None:
         """Put dials in force, the least of room, installation and ladder, and say whether the doors stand open.
 
-        ``because``: why they are lower than before, where they are.
+        ``because``: why it goes slower than was said, when these dials are lower than those before.
         """
         raise NotImplementedError
 
