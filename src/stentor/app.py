@@ -244,6 +244,7 @@ async def run_origin_room(settings: Settings) -> int:
 async def run_archive(settings: Settings) -> None:
     """Run the archive."""
     from stentor.archive.archive import Archive
+    from stentor.archive.status import StatusCopy
     from stentor.store.keys import PROOF_KEY, load_or_create_key
     from stentor.store.objects import open_objects
 
@@ -251,7 +252,14 @@ async def run_archive(settings: Settings) -> None:
     objects = open_objects(settings.objects_url)
     async with running_process(settings, "archive") as process:
         archive = Archive(process.bus, objects, process.clock, key, settings.data_dir / "scratch")
-        await process.until_stopped(archive.run())
+        copy = StatusCopy(process.bus, objects, process.clock, settings.public_url)
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(archive.run())
+                group.create_task(copy.run())
+
+        await process.until_stopped(work())
 
 
 async def run_serve(

@@ -111,9 +111,9 @@ class Mortal(ObstoreObjects):
             self.killed.set()
             await asyncio.Event().wait()
 
-    async def put(self, path: str, data: bytes) -> None:
+    async def put(self, path: str, data: bytes, *, kind: str | None = None) -> None:
         await self._count()
-        await super().put(path, data)
+        await super().put(path, data, kind=kind)
 
     async def create(self, path: str, data: bytes) -> bool:
         await self._count()

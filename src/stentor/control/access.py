@@ -13,6 +13,7 @@ from stentor.control.parts import Parts
 from stentor.control.service import RoomRules
 from stentor.control.staff import Staff, StaffRules
 from stentor.control.stage_rules import StageRules
+from stentor.control.status_rules import StatusRules
 from stentor.control.succession import Succession
 from stentor.errors import Unauthenticated
 
@@ -28,6 +29,7 @@ class Rules:
     succession: Succession
     hands: HandRules
     door: DoorRules
+    status: StatusRules
     failures: FailureLimit
 
 
@@ -40,7 +42,8 @@ def make_rules(parts: Parts) -> Rules:
     succession = Succession(parts, attendance, staff, stage)
     hands = HandRules(parts, staff, stage, rooms)
     door = DoorRules(parts, rooms)
-    return Rules(parts, rooms, staff, stage, succession, hands, door, FailureLimit(parts.clock))
+    status = StatusRules(parts)
+    return Rules(parts, rooms, staff, stage, succession, hands, door, status, FailureLimit(parts.clock))
 
 
 async def rules_of(request: Request) -> Rules:

@@ -21,6 +21,7 @@ from stentor.control import (
     rooms,
     session,
     states,
+    status,
     turn,
     whip,
 )
@@ -72,6 +73,7 @@ def app_over(rules: Rules) -> FastAPI:
         announcement,
         delivery,
         door,
+        status,
         audience,
         events,
     ):

@@ -24,7 +24,7 @@ class Known:
         self._doors: dict[str, DoorWord] = {}
 
     def take(self, bucket: str, key: str, value: bytes | None) -> None:
-        """Take a document of ``installation``, ``rooms`` or ``doors``; None: it is gone. Raises ValueError if garbled."""
+        """Take a document of ``installation``, ``rooms`` or ``doors`` (None: it is gone). ValueError: it is garbled."""
         if bucket == "installation" and key == status.KEY:
             self.said = StatusDocument.model_validate_json(value) if value else None
         elif bucket == "installation" and key == installation.KEY:

@@ -1,13 +1,11 @@
 """The status for people and programs: a page in each language, and JSON. The same at every edge and in the store."""
 
-import html
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from stentor.plain.page import Frame, element, join, link, page, pill
-from stentor.plain.words import LANGUAGES, Safe, Words, foreign, iso, zone_of
+from stentor.plain.words import LANGUAGES, Safe, Words, bare, foreign, iso, zone_of
 from stentor.room.documents import Dials, RoomDocument
 from stentor.room.installation import InstallationDocument
 from stentor.room.states import OPEN_STATES, RoomState
@@ -15,7 +13,6 @@ from stentor.room.status import AWAY_NS, Happening, StatusDocument, StatusEvent
 
 REFRESH_S = 15
 _LAST_STEP = 5
-_TAG = re.compile(r"<[^>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +265,4 @@ def _event_json(event: StatusEvent) -> dict[str, object]:
 
 
 def _texts(of: Callable[[Words], list[Safe]]) -> dict[str, str]:
-    return {code: " ".join(_bare(line) for line in of(Words(code))) for code in LANGUAGES}
-
-
-def _bare(line: Safe) -> str:
-    """Return a piece of HTML as text."""
-    return html.unescape(_TAG.sub("", line))
+    return {code: " ".join(bare(line) for line in of(Words(code))) for code in LANGUAGES}

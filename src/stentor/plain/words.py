@@ -1,6 +1,7 @@
 """The words of pages without JavaScript: catalogue, plural forms, numbers, times, direction; text made into HTML."""
 
 import html
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from math import ceil
@@ -27,6 +28,7 @@ _MONTHS = {
     ),
 }  # fmt: skip
 _FIRST_LONG_S = 2 * 3600
+_TAG = re.compile(r"<[^>]*>")
 
 
 class Safe(str):
@@ -44,6 +46,11 @@ def foreign(value: str, language: str | None = None) -> Safe:
     """Return text that somebody else wrote: its direction is its own, and changes nothing around it."""
     lang = f' lang="{html.escape(language)}"' if language else ""
     return Safe(f"<bdi{lang}>{html.escape(value)}</bdi>")
+
+
+def bare(piece: Safe) -> str:
+    """Return a piece of HTML as text."""
+    return html.unescape(_TAG.sub("", piece))
 
 
 def plural(language: str, count: int) -> str:

@@ -98,3 +98,18 @@ class StatusDocument(_Document):
     def to_bytes(self) -> bytes:
         """Return the document as JSON."""
         return self.model_dump_json(exclude_defaults=True).encode()
+
+
+COPY_SUBJECT = "archive.status"
+"""Core subject on which the archive says each half minute how it stands with the copy (``CopyReport``)."""
+
+
+class CopyReport(_Document):
+    """How it stands with the copy in the object store: when it was last written, and what is wrong, if anything."""
+
+    written_ns: int | None = None
+    problem: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """Return the report as JSON."""
+        return self.model_dump_json().encode()

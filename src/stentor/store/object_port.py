@@ -25,8 +25,11 @@ class Objects(Protocol):
     A write is atomic: readers see the whole old or the whole new object, also when the writer is killed.
     """
 
-    async def put(self, path: str, data: bytes) -> None:
-        """Store an object in place of whatever was there."""
+    async def put(self, path: str, data: bytes, *, kind: str | None = None) -> None:
+        """Store an object in place of whatever was there.
+
+        ``kind`` is the Content-Type under which a store that is a web server, too, gives it out, afresh each time.
+        """
         ...
 
     async def create(self, path: str, data: bytes) -> bool:

@@ -77,10 +77,13 @@ class ObstoreObjects:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    async def put(self, path: str, data: bytes) -> None:
-        """Store an object in place of whatever was there."""
+    async def put(self, path: str, data: bytes, *, kind: str | None = None) -> None:
+        """Store an object in place of whatever was there. A directory keeps no ``kind``."""
+        attributes: "obstore.Attributes | None" = None
+        if kind is not None and not isinstance(self._store, LocalStore):
+            attributes = {"Content-Type": kind, "Cache-Control": "public, max-age=5"}
         with _away():
-            await obstore.put_async(self._store, path, data)
+            await obstore.put_async(self._store, path, data, attributes=attributes)
 
     async def create(self, path: str, data: bytes) -> bool:
         """Store an object only where there is none."""

@@ -34,6 +34,7 @@ _EDGE_MAY_NOT = (
     "live.*.stage",
     *(f"origin.*.{verb}" for verb in _ORDERS),
     "control.published",
+    "archive.status",
     *(f"$KV.{bucket}.>" for bucket in ("rooms", "stages", "leases", "installation")),
     "$JS.API.STREAM.UPDATE.>",
     "$JS.API.STREAM.DELETE.>",
