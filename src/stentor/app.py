@@ -109,8 +109,10 @@ async def run_edge(settings: Settings) -> None:
     """Run one edge."""
     from stentor.edge.addresses import networks
     from stentor.edge.balance import Balance
+    from stentor.edge.buckets import Rates
     from stentor.edge.downstream import RelaySettings
     from stentor.edge.server import Edge, EdgeSettings
+    from stentor.edge.shield import ShieldSettings
     from stentor.supervisor.ports import bind, inherited
     from stentor.supervisor.tls import renew, tls_context
 
@@ -130,6 +132,7 @@ async def run_edge(settings: Settings) -> None:
                 relays=RelaySettings(settings.relay_key, settings.public_relays),
                 max_block_steps=settings.max_block_steps,
                 trusted_proxies=networks(settings.trusted_proxies),
+                shield=ShieldSettings(Rates.of(settings.limits), networks(settings.allow), networks(settings.deny)),
             )
             replay = _replay(settings, process.clock)
             balance = Balance()

@@ -20,6 +20,7 @@ OTHER_VARIABLES = frozenset(
 
 PLACES = "Where things are"
 ADDRESSES = "Addresses"
+SHIELD = "The shield"
 MEDIA = "Speakers' media"
 PROCESSES = "Processes"
 BACKENDS = "Bus and stores"
@@ -27,6 +28,9 @@ LOGS = "Logs"
 
 # RFC 7065, section 3.1.
 _TURN_URL = re.compile(r"turns?:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(\?transport=(udp|tcp))?")
+
+_LIMITED = ("connections", "handshakes", "requests", "tickets", "pages", "insists", "open", "heads")
+_LIMIT = re.compile(rf"({'|'.join(_LIMITED)})=[1-9][0-9]{{0,5}}")
 
 
 def _split(value: object) -> object:
@@ -104,6 +108,21 @@ class Settings(BaseSettings):
         (),
         description="Addresses or networks of fronts whose X-Forwarded-For edges believe, separated by commas.",
         json_schema_extra=_extra(ADDRESSES),
+    )
+    allow: Words = Field(
+        (),
+        description="Addresses or networks that edges never limit, separated by commas; more by the API.",
+        json_schema_extra=_extra(SHIELD),
+    )
+    deny: Words = Field(
+        (),
+        description="Addresses or networks that edges do not answer, separated by commas; more by the API.",
+        json_schema_extra=_extra(SHIELD),
+    )
+    limits: Words = Field(
+        (),
+        description="What one address may ask of an edge a second, where it differs: requests=100,tickets=5,pages=20.",
+        json_schema_extra=_extra(SHIELD),
     )
     media_url: str = Field(
         "",
@@ -239,7 +258,7 @@ class Settings(BaseSettings):
                 raise ValueError("must be an address such as https://radio.example.org")
         return url.rstrip("/")
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "allow", "deny")
     @classmethod
     def _networks(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         for word in words:
@@ -247,6 +266,13 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(word, strict=False)
             except ValueError:
                 raise ValueError("must be addresses or networks such as 127.0.0.1,10.0.0.0/8") from None
+        return words
+
+    @field_validator("limits")
+    @classmethod
+    def _limits(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_LIMIT.fullmatch(word) for word in words):
+            raise ValueError(f"must be words such as requests=100, of {', '.join(_LIMITED)}")
         return words
 
     @field_validator("udp_ports")

@@ -189,6 +189,11 @@ def door_report_subject(room: str) -> str:
     return f"door.{room}.report"
 
 
+def meter_subject(edge: str) -> str:
+    """Return the core subject on which an edge says who arrives, each 5 s (room/crowd_meter)."""
+    return f"meter.{edge.replace('.', '_')}"
+
+
 def origin_subject(room: str, verb: str) -> str:
     """Return the core subject on which a room's origin answers requests."""
     return f"origin.{room}.{verb}"

@@ -11,7 +11,7 @@ from stentor.clock import Clock
 from stentor.edge.balance import Balance
 from stentor.edge.load import accept_queue
 from stentor.edge.metrics import EXHAUSTED
-from stentor.edge.reactor import Line, Reactor
+from stentor.edge.reactor import Line, Reactor, Visit
 from stentor.edge.tls_line import TlsLine
 from stentor.telemetry import RateLimitedLog, logger
 
@@ -19,6 +19,10 @@ _ACCEPTS_A_PASS = 64
 _ACCEPTS_A_NOTE = 4
 _LOOK_AGAIN_S = 0.01
 _SAY_AGAIN_S = 60.0
+_MAPPED = "::ffff:"
+"""How a socket for IPv6 and IPv4 tells an address of IPv4 (RFC 4291, section 2.5.5.2)."""
+_RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+"""struct linger {on, 0 s}: nothing of what is cut stays behind, no TIME_WAIT either."""
 
 log = logger("edge")
 
@@ -33,13 +37,18 @@ class Acceptor:
         balance: Balance,
         welcome: Callable[[Line, str], None],
         tls: ssl.SSLContext | None = None,
+        admit: Callable[[str, int], Visit | None] | None = None,
     ) -> None:
-        """``listening`` listens and does not block; ``welcome`` is told each client's line and address."""
+        """``listening`` listens and does not block; ``welcome`` is told each client's line and address.
+
+        ``admit`` is asked by address and free descriptors before anything is read, TLS included; None: cut.
+        """
         self._listening = listening
         self._reactor = reactor
         self._balance = balance
         self._welcome = welcome
         self._tls = tls
+        self._admit = admit
         self._accepting = self._stopped = False
         self._others_turn = asyncio.Event()
         self._exhausted = RateLimitedLog(log, "edge_full", reactor.clock, period_s=_SAY_AGAIN_S)
@@ -111,10 +120,23 @@ class Acceptor:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     self._leave_waiting(error)
                 return
-            sock.settimeout(0)
-            line = self._line(sock)
-            if line is not None:
-                self._welcome(line, str(peer[0]) if isinstance(peer, tuple) else "")
+            self._take_on(sock, str(peer[0]).removeprefix(_MAPPED) if isinstance(peer, tuple) else "")
+
+    def _take_on(self, sock: socket.socket, address: str) -> None:
+        visit = None
+        if self._admit is not None:
+            visit = self._admit(address, self._reactor.most_lines - self._reactor.open_lines)
+            if visit is None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                sock.close()
+                return
+        sock.settimeout(0)
+        line = self._line(sock)
+        if line is not None:
+            line.visit = visit
+            self._welcome(line, address)
+        elif visit is not None:
+            visit.over(self._reactor.now())
 
     def _leave_waiting(self, why: object) -> None:
         """Accept nobody for a moment: those in the queue wait for another edge, or until somebody has left."""

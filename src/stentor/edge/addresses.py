@@ -1,6 +1,7 @@
 """Whose address a request counts for, where a front stands between: pure functions over what the front says."""
 
 import ipaddress
+import socket
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -8,6 +9,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_HOPS = 16
+_MAPPED = bytes(10) + b"\xff\xff"
 MAX_CHARS = 1_024
 """What of the header's end is looked at, more than so many hops need: the answers are kept."""
 
@@ -40,13 +42,28 @@ def client_address(peer: str, header: str, trusted: tuple[Network, ...]) -> str:
 
 
 def network_of(address: str) -> str:
-    """Return what one house has at most: an address of IPv4, the first 64 bits of one of IPv6."""
+    """Return what one house has at most: an address of IPv4, the first 64 bits of one of IPv6 (``2001:db8::``)."""
     if ":" not in address:
         return address
     try:
-        return str(int(ipaddress.IPv6Address(address.partition("%")[0])) >> 64)
-    except ValueError:
+        packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    except OSError:
         return address
+    if packed.startswith(_MAPPED):
+        return socket.inet_ntop(socket.AF_INET, packed[12:])
+    return socket.inet_ntop(socket.AF_INET6, packed[:8] + bytes(8))
+
+
+def wide_network(address: str) -> str:
+    """Return the network around an address, as logs and meters may show it: IPv4 /24, IPv6 /48."""
+    if ":" not in address:
+        first, dot, _ = address.rpartition(".")
+        return f"{first}.0/24" if dot else address
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, address)
+    except OSError:
+        return address
+    return f"{socket.inet_ntop(socket.AF_INET6, packed[:6] + bytes(10))}/48"
 
 
 def _trusts(trusted: tuple[Network, ...], address: Address | None) -> bool:

@@ -196,7 +196,7 @@ class Connection:
         """Begin a request; whoever was idle now has the time for a head."""
         self._in_head, self._raw_bytes = True, 0
         self._head, self._body, self._body_bytes = RequestHead(self._host.limits), [], 0
-        if not self.busy:
+        if not self.busy and self.is_idle:  # A new connection has its deadline from the moment it was accepted.
             self.set_deadline(self._host.limits.head_s, self._head_late)
 
     def on_url(self, url: bytes) -> None:
@@ -238,6 +238,7 @@ class Connection:
         self._pending.append(
             Request(method, path, query, self._head.headers, self.address, keep_alive, b"".join(self._body))
         )
+        self._head = _NO_HEAD
 
     # Answers.
 
@@ -286,7 +287,10 @@ class Connection:
         if not keep_alive:
             self.close()
             return
-        self.set_deadline(self._host.limits.idle_s, self.close)
+        if self._head is not _NO_HEAD:  # The next request has begun meanwhile.
+            self.set_deadline(self._host.limits.head_s, self._head_late)
+        else:
+            self.set_deadline(self._host.limits.idle_s, self.close)
         self._advance()
 
     async def _pump(self, response: Response, *, keep_alive: bool) -> None:
@@ -332,6 +336,8 @@ class Connection:
         self.busy, self.taker = True, taker
         self.current, self._parser = None, None
         self.no_deadline()
+        if self.line.visit is not None:
+            self.line.visit.listens(self._host.now())
         return self.line
 
     def _refuse(self, error: StentorError) -> None:
@@ -356,6 +362,15 @@ class Connection:
         self.deadline = MonotonicNs(self._host.now() + int(seconds * NS_PER_S))
         self.on_deadline = then
         self._host.timed.add(self)
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether the client was answered and has asked for nothing since."""
+        return self.on_deadline == self.close
+
+    def idle_since(self) -> MonotonicNs:
+        """Return since when an idle connection is idle."""
+        return MonotonicNs(self.deadline - int(self._host.limits.idle_s * NS_PER_S))
 
     def no_deadline(self) -> None:
         """Wait as long as it takes."""

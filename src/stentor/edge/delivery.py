@@ -5,11 +5,14 @@ from dataclasses import asdict
 
 from stentor.clock import Clock
 from stentor.edge.cadence import MAX_BLOCK_STEPS
-from stentor.edge.headroom import Headroom, Shedding, with_word
+from stentor.edge.headroom import Headroom, Sample, Shedding, with_word
 from stentor.edge.load import EdgeLoad
 from stentor.edge.metrics import BLOCK_STEPS, EMERGENCIES
 from stentor.edge.room import Room
 from stentor.telemetry import logger
+
+_BUSY_CPU = 0.7
+_BUSY_QUEUE = 512
 
 log = logger("edge")
 
@@ -22,6 +25,12 @@ class Delivery:
         self._headroom = Headroom(max_block_steps)
         self._shedding = Shedding()
         self._wished = 1
+        self.sample = Sample()
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether the last second left this process little room, whatever it was busy with."""
+        return self.sample.cpu_share > _BUSY_CPU or self.sample.accept_queue > _BUSY_QUEUE
 
     def tick(self, rooms: Sequence[Room], *, connections: int, behind: int, accept_queue: int) -> None:
         """Look at the last second and have each room's blocks follow."""
@@ -33,6 +42,7 @@ class Delivery:
             block_steps=self._shedding.in_force(sizes),
             accept_queue=accept_queue,
         )
+        self.sample = sample
         wish = self._headroom.note(sample)
         if wish.block_steps != self._wished or wish.emergency:
             self._wished = wish.block_steps

@@ -26,7 +26,7 @@ class Limits:
     """How much and how slowly a client may send. Sizes in bytes, times in seconds."""
 
     head_s: float = 5.0
-    body_s: float = 10.0
+    body_s: float = 6.0
     idle_s: float = 75.0
     hold_s: float = 6.0
     stall_s: float = 7.0

@@ -87,3 +87,7 @@ BEHIND = Gauge("stentor_edge_behind_connections_count", "Connections that have n
 BLOCK_STEPS = Gauge("stentor_edge_block_steps_count", "Steps in a block: wished for, and the largest now.", ["which"])
 EMERGENCIES = Counter("stentor_edge_emergencies", "Times that blocks had to grow at once.")
 EXHAUSTED = Counter("stentor_edge_exhausted_accepts", "Accepting stopped: no descriptors or memory.")
+SHIELDED = Counter("stentor_edge_shielded_requests", "Requests that an address was over its budget with.", ["what"])
+CUT_ARRIVALS = Counter("stentor_edge_cut_arrivals", "Connections cut as they were accepted, before TLS.", ["why"])
+CHALLENGES = Counter("stentor_edge_challenges", "Challenges made, solved, and answered wrongly.", ["outcome"])
+TIGHTNESS = Gauge("stentor_edge_budget_tightness_count", "By how much budgets are smaller than they are set.")

@@ -21,6 +21,8 @@ _EVENTS_A_PASS = 64
 RECEIVE_BYTES = 16_384
 _PIECES_A_WRITE = 64
 _DOWNLOAD_BYTES = 524_288
+_PACE_BYTES = 8_192
+"""What a client that is owed something reads at least in ``stall_s``."""
 _OWN_DESCRIPTORS = 128
 """Kept for what the edge itself opens: a bus that has to be reached anew, the recordings, those who ask how it is."""
 _RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
@@ -46,6 +48,18 @@ class Owner(Protocol):
 
     def stalled(self) -> None:
         """Decide what to do about a client that has not taken what is owed for ``stall_s``."""
+        ...
+
+
+class Visit(Protocol):
+    """Who is told what becomes of a line: the shield's count of its address (edge/buckets)."""
+
+    def listens(self, now: MonotonicNs) -> None:
+        """Note that somebody listens by it from now on."""
+        ...
+
+    def over(self, now: MonotonicNs) -> None:
+        """Note that it has gone."""
         ...
 
 
@@ -144,11 +158,14 @@ class Line:
     """One client's socket.
 
     ``owed`` are the pieces that the kernel has not taken yet, first one first; ``closing`` is set when the line ends
-    as soon as they are written, ``half`` when it waits for the client to close first. ``patient``: any progress
-    gives new time.
+    as soon as they are written, ``half`` when it waits for the client to close first. ``patient``: 8 kB that
+    are read give new time.
     """
 
-    __slots__ = ("_reactor", "_writing", "closed", "closing", "fd", "half", "owed", "owner", "patient", "sock")
+    __slots__ = (
+        *("_given", "_reactor", "_writing", "closed", "closing", "fd", "half", "owed", "owner", "patient", "sock"),
+        "visit",
+    )
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         self.sock = sock
@@ -157,7 +174,9 @@ class Line:
         self.closed = self.closing = self.half = self._writing = False
         self.patient = True
         self._reactor = reactor
+        self._given = 0
         self.owner: Owner
+        self.visit: Visit | None = None
 
     def open(self, owner: Owner) -> None:
         """Begin to read for an owner."""
@@ -232,9 +251,7 @@ class Line:
                 return
             self.owe(self.owed, sent)
             if self.patient and sent:
-                self._reactor.behind.pop(self, None)
-                if self.owed:
-                    self._reactor.fall_behind(self)
+                self._progress(sent)
         if self.closing:
             self._finish()
             return
@@ -244,6 +261,15 @@ class Line:
             if self._writing:
                 self._writing = False
                 self._reactor.change(self.fd, READ)
+
+    def _progress(self, sent: int) -> None:
+        """Give new time to a client that reads at the least pace of a download, and not to one that only sips."""
+        self._given += sent
+        if self._given >= _PACE_BYTES or not self.owed:
+            self._given = 0
+            self._reactor.behind.pop(self, None)
+            if self.owed:
+                self._reactor.fall_behind(self)
 
     def widen(self) -> None:
         """Let the kernel hold more for a client that downloads: what bounds a listener slows a long line down."""
@@ -294,4 +320,6 @@ class Line:
         self._reactor.forget(self.fd)
         self.owed = []
         self.sock.close()
+        if self.visit is not None:
+            self.visit.over(self._reactor.now())
         self.owner.lost()

@@ -27,6 +27,7 @@ from stentor.edge.refusal import refusal
 from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import FRESH_NS, Room, Spawn
 from stentor.edge.rooms import Rooms
+from stentor.edge.shield import Shield
 from stentor.edge.state_json import summary_json
 from stentor.edge.static import StaticFiles
 from stentor.edge.status import Status
@@ -66,6 +67,7 @@ class Routes:
         self.hands: Hands
         self.status: Status
         self.permits: Permits
+        self.shield: Shield
         self.date_line: Callable[[], bytes] = bytes
         self.draining = False
 

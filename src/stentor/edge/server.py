@@ -4,12 +4,13 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 
-from stentor.bus.port import Bus
+from stentor.bus.port import Bus, meter_subject
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.acceptor import Acceptor
 from stentor.edge.addresses import MAX_CHARS, Network, client_address
@@ -29,6 +30,7 @@ from stentor.edge.replay_port import ReplayDesk
 from stentor.edge.room import Surroundings
 from stentor.edge.rooms import AUDIENCES, STAGES, Rooms
 from stentor.edge.routes import Routes
+from stentor.edge.shield import Shield, ShieldSettings
 from stentor.edge.state_json import Places
 from stentor.edge.static import StaticFiles
 from stentor.edge.status import Status
@@ -37,6 +39,9 @@ from stentor.errors import StentorError, Unavailable
 from stentor.telemetry import logger
 
 TICK_S = 1.0
+_SCARCE = 0.75
+_SHORT_IDLE_NS = 5 * NS_PER_S
+"""From three quarters of the descriptors on, who asks for nothing is not kept for longer."""
 _SYNC_POLL_S = 0.02
 _REQUESTS = {method: REQUESTS.labels(method) for method in ("GET", "HEAD", "POST", "OPTIONS")}
 _OTHER = REQUESTS.labels("other")
@@ -53,7 +58,8 @@ class EdgeSettings:
     built page; ``ticket_key`` is shared by all edges;
     ``drain_s`` is how long a stop waits for answers under way, ``retry_spread_s`` over how many seconds the
     listeners of push are told to come back at least; ``trusted_proxies`` are the fronts whose word on clients'
-    addresses is believed; ``max_block_steps`` is how large blocks become by the edge's own choice.
+    addresses is believed; ``max_block_steps`` is how large blocks become by the edge's own choice; ``shield``: how
+    often an address may ask.
     """
 
     name: str
@@ -65,6 +71,7 @@ class EdgeSettings:
     retry_spread_s: float = 3.0
     max_block_steps: int = MAX_BLOCK_STEPS
     trusted_proxies: tuple[Network, ...] = ()
+    shield: ShieldSettings = ShieldSettings()
     limits: Limits = Limits()
     relays: RelaySettings = RelaySettings()
 
@@ -117,6 +124,9 @@ class Edge:
         self._routes.permits = Permits(self.installation, clock)
         self._routes.hands = Hands(bus, clock, self.spawn, settings.ticket_key)
         self._routes.status = self._status = Status(bus, clock, self.rooms)
+        shield = replace(settings.shield, fronts=settings.trusted_proxies)
+        self.shield = Shield(settings.name, clock, shield, settings.ticket_key)
+        self._routes.shield = self.shield
         self._reactor: Reactor | None = None
         self._acceptor: Acceptor | None = None
         self._date_s = -1
@@ -155,7 +165,8 @@ class Edge:
                     await self._clock.sleep(_SYNC_POLL_S)
                 prepare(listening, self.limits)
                 self._reactor = reactor = Reactor(loop, self._clock, self.limits.stall_s)
-                self._acceptor = acceptor = Acceptor(listening, reactor, self._balance, self._welcome, tls)
+                admit = partial(self.shield.admit, tls=tls is not None)
+                self._acceptor = acceptor = Acceptor(listening, reactor, self._balance, self._welcome, tls, admit)
                 forever.append(tasks.create_task(acceptor.take_turns(self._clock)))
                 self.started.set()
                 log.info("edge_started", name=self._settings.name, address=str(listening.getsockname()))
@@ -223,7 +234,18 @@ class Edge:
                     accept_queue=self._acceptor.queued() if self._acceptor is not None else 0,
                 )
             CONNECTIONS.set(self.connections)
+            await self._shield_tick()
             await self.rooms.tick()
+
+    async def _shield_tick(self) -> None:
+        """Have the shield look at the last second; close idle connections early where descriptors run short."""
+        report = self.shield.tick(busy=self._delivery.busy)
+        if report is not None:
+            await self._bus.publish(meter_subject(self._settings.name), report.to_bytes())
+        if self._reactor is not None and self._reactor.open_lines > _SCARCE * self._reactor.most_lines:
+            since = self.now() - _SHORT_IDLE_NS
+            for connection in [each for each in self.timed if each.is_idle and each.idle_since() <= since]:
+                connection.close()
 
     def _keep_balance(self) -> None:
         """Tell the other edges of this machine how many are here, and accept when it is our turn."""
@@ -239,7 +261,8 @@ class Edge:
         if self._settings.trusted_proxies:
             forwarded = request.headers.get("x-forwarded-for", "")[-MAX_CHARS:]
             request.address = client_address(request.address, forwarded, self._settings.trusted_proxies)
-        return self._routes.handle(connection, request)
+        refusal = self.shield.request(connection.line, request)
+        return self._routes.handle(connection, request) if refusal is None else refusal
 
     def now(self) -> MonotonicNs:
         """Return monotonic time."""
