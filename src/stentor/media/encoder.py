@@ -6,7 +6,6 @@ edit list.
 """
 
 import ctypes
-from collections.abc import Callable
 from typing import Protocol
 
 import av
@@ -27,6 +26,8 @@ _FFMPEG = {
     # LAME's quality 7 says speech as well as its default 5 (PESQ 4.48 both) in 143 instead of 251 microseconds a tick.
     RenditionName.MP3: ("libmp3lame", {"reservoir": "0", "compression_level": "7"}),
 }
+_OPUS_LESS_BPS = 1_000
+"""Less a packet on the way down: all at once, and libopus takes back what it has overspent, in packets of 3 bytes."""
 _SPEECH_COMPLEXITY = 5  # 28 instead of 43 % of a core for 13 mixes
 
 
@@ -41,7 +42,7 @@ class OpusEncoder:
         opus.checked(error.value)
         self._pcm = np.zeros(TICK_SAMPLES, np.float32)
         self._packet = ctypes.create_string_buffer(opus.MAX_PACKET_BYTES)
-        self._control(opus.SET_BITRATE, bitrate_bps)
+        self.set_bitrate(bitrate_bps)
         if speech:
             # libopus picks CELT for mixes by itself, which carries no FEC: ask for voice.
             self._control(opus.SET_SIGNAL, opus.SIGNAL_VOICE)
@@ -53,6 +54,10 @@ class OpusEncoder:
         """Free libopus's state."""
         if getattr(self, "_state", None):
             opus.encoder_destroy(self._state)
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        """Have so many bits a second from the next packet on."""
+        self._control(opus.SET_BITRATE, bitrate_bps)
 
     def set_packet_loss(self, percent: int) -> None:
         """Say how much loss the receiver reports: more loss, more redundancy."""
@@ -100,6 +105,10 @@ class ProgramEncoder(Protocol):
         """Take (1, n) float32 and return the access units that are ready."""
         ...
 
+    def set_bitrate(self, bitrate_bps: int) -> bool:
+        """Change the bitrate from the next access unit on; return False where it takes another encoder."""
+        ...
+
 
 class Encoder:
     """The encoder of one rendition, cut into frames of the codec whatever the length of what is put in."""
@@ -108,7 +117,9 @@ class Encoder:
         self.rendition = rendition
         self._frame = np.zeros((1, rendition.frame_samples), np.float32)
         self._filled = 0
-        self._encode_frame = _frame_encoder(rendition)
+        self._bps = self._wanted_bps = rendition.bitrate_bps
+        self._opus = OpusEncoder(rendition.bitrate_bps, speech=False) if rendition.name is RenditionName.OPUS else None
+        self._encode_frame = self._encode_opus if self._opus else _FfmpegEncoder(rendition).encode
 
     def encode(self, pcm: Pcm) -> list[bytes]:
         """Take ``pcm`` (1, n) float32, usually one tick of 960, and return the access units that are ready."""
@@ -124,9 +135,15 @@ class Encoder:
                 units += self._encode_frame(self._frame)
         return units
 
+    def set_bitrate(self, bitrate_bps: int) -> bool:
+        """Change libopus's bitrate, which no decoder minds. FFmpeg's encoders are set up for theirs: False."""
+        self._wanted_bps = bitrate_bps
+        return self._opus is not None
 
-def _frame_encoder(rendition: Rendition) -> Callable[[Pcm], list[bytes]]:
-    if rendition.name is not RenditionName.OPUS:
-        return _FfmpegEncoder(rendition).encode
-    encoder = OpusEncoder(rendition.bitrate_bps, speech=False)
-    return lambda pcm: [encoder.encode(pcm)]
+    def _encode_opus(self, pcm: Pcm) -> list[bytes]:
+        if self._opus is None:
+            return []
+        if self._bps != self._wanted_bps:
+            self._bps = max(self._wanted_bps, self._bps - _OPUS_LESS_BPS)
+            self._opus.set_bitrate(self._bps)
+        return [self._opus.encode(pcm)]

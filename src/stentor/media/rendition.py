@@ -1,6 +1,6 @@
 """Renditions: a codec at a bitrate, encoded once for everybody."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -37,3 +37,13 @@ RENDITIONS = MappingProxyType(
         RenditionName.MP3: Rendition(RenditionName.MP3, "mp3", 1152, 1105, 64_000, 1),
     }
 )
+
+_THRIFTY_BPS = MappingProxyType({RenditionName.OPUS: 16_000, RenditionName.AAC: 32_000})
+
+
+def thrifty(rendition: Rendition) -> Rendition:
+    """Return a rendition at the bitrate that it has when the line is too narrow (room/ladder); MP3 has one alone.
+
+    It is the same rendition otherwise: containers, names and addresses do not tell the two apart.
+    """
+    return replace(rendition, bitrate_bps=_THRIFTY_BPS.get(rendition.name, rendition.bitrate_bps))

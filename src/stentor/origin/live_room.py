@@ -19,6 +19,8 @@ from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.errors import NotFound
 from stentor.media.grid import Step
+from stentor.media.rendition import RENDITIONS
+from stentor.media.rendition import thrifty as at_lower_bitrate
 from stentor.origin.cast import Cast, OpenSession
 from stentor.origin.log_writer import LogWriter
 from stentor.origin.program import Program
@@ -27,6 +29,8 @@ from stentor.origin.requests import serve_requests
 from stentor.origin.stage_reporter import StageReporter
 from stentor.origin.tenure import Tenure
 from stentor.room.documents import EventKind, RoomDocument, RoomEvent, StageDocument
+from stentor.room.installation import KEY, InstallationDocument
+from stentor.room.ladder import is_thrifty
 from stentor.room.requests import Announced, RingRead
 from stentor.room.states import OPEN_STATES, RoomState
 from stentor.telemetry import logger
@@ -48,7 +52,7 @@ _LATENESS = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25),
 )
 _LATE = Counter("stentor_origin_late_ticks_total", "Ticks that began more than 20 ms after they were due")
-_GARBLED = Counter("stentor_origin_garbled_documents_total", "Documents of our room that could not be read")
+_GARBLED = Counter("stentor_origin_garbled_documents_total", "Documents of ours that could not be read")
 _ON_AIR = Gauge("stentor_origin_on_air", "1 while voices go out")
 
 
@@ -89,6 +93,7 @@ class LiveRoom:
         self._cast = Cast(parts.document, parts.open_session, parts.clock, on_change=self._roster_changed)
         self._reporter = StageReporter(parts.bus, self.room)
         self._logged_state: RoomState | None = None
+        self._logged_thrifty = False
         self._on_air_ticks = 0
 
     async def run(self, on_ready: Callable[[], None]) -> None:
@@ -104,6 +109,7 @@ class LiveRoom:
                     writing = group.create_task(self._parts.writer.run())
                     helpers = [
                         group.create_task(self._follow_document()),
+                        group.create_task(self._follow_installation()),
                         group.create_task(self._reporter.run()),
                         group.create_task(self._cast.run()),
                     ]
@@ -125,6 +131,19 @@ class LiveRoom:
             except ValidationError as error:
                 _GARBLED.inc()
                 _log.error("room_document_garbled", room=self.room, error=str(error))
+
+    async def _follow_installation(self) -> None:
+        """Have the bitrates that the ladder says (room/ladder); a document that is gone says the usual ones."""
+        async for change in self._parts.bus.watch("installation"):
+            if change is None or change.key != KEY:
+                continue
+            try:
+                said = InstallationDocument.model_validate_json(change.value) if change.value else None
+            except ValidationError as error:
+                _GARBLED.inc()
+                _log.error("installation_garbled", room=self.room, error=str(error))
+                continue
+            self._program.want_bitrate(thrifty=said is not None and is_thrifty(said.ladder))
 
     # --- the tick
 
@@ -175,6 +194,9 @@ class LiveRoom:
         if shown_state is not self._logged_state:
             self._logged_state = shown_state
             self._log_event(EventKind.STATE, self._program.step, state=shown_state)
+        if self._program.on_air and self._program.thrifty is not self._logged_thrifty:
+            self._logged_thrifty = self._program.thrifty
+            self._log_event(EventKind.BITRATE, self._program.thrifty_step, text=_bitrates(thrifty=self._logged_thrifty))
 
     def _state_in_program(self) -> RoomState:
         """Return the state as the program carries it: a wish becomes true on a step's boundary."""
@@ -233,3 +255,9 @@ class LiveRoom:
     def ring(self, asked: RingRead) -> bytes:
         """Return recent chunks of a rendition."""
         return self._publisher.ring(asked)
+
+
+def _bitrates(*, thrifty: bool) -> str:
+    """Return what each rendition has, for people."""
+    renditions = (at_lower_bitrate(each) if thrifty else each for each in RENDITIONS.values())
+    return ", ".join(f"{each.name} {each.bitrate_bps // 1000} kbit/s" for each in renditions)

@@ -5,19 +5,19 @@ not looked at, and no encoder exists that could hear it. Going on air starts new
 going off air closes them with silence behind the boundary.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from stentor.media.chunk import Chunk
 from stentor.media.chunker import Chunker
-from stentor.media.encoder import Encoder, Pcm, ProgramEncoder
-from stentor.media.grid import STEP_SAMPLES, TICK_SAMPLES, Step, first_unit
+from stentor.media.encoder import Encoder, Pcm
+from stentor.media.grid import STEP_SAMPLES, TICK_SAMPLES, Segment, Step, first_step, segment_of
 from stentor.media.hold import Loop, silence_loop
-from stentor.media.rendition import RENDITIONS, Rendition, RenditionName
+from stentor.media.rendition import RENDITIONS, RenditionName
+from stentor.origin.track import LEAD_TICKS, EncoderFactory, Track
 
 TICKS_PER_STEP = STEP_SAMPLES // TICK_SAMPLES
-EncoderFactory = Callable[[Rendition], ProgramEncoder]
 
 
 class Program:
@@ -40,7 +40,7 @@ class Program:
         new_encoder: EncoderFactory = Encoder,
     ) -> None:
         self._tracks = [
-            _Track(
+            Track(
                 Chunker(room, rendition, epoch=epoch, discontinuity=discontinuity, first=first, head=heads[name]),
                 new_encoder,
             )
@@ -51,6 +51,9 @@ class Program:
         self._tick = 0
         self._on_air = False
         self._on_air_step = first
+        self._thrifty_wanted = False
+        self._thrifty = False
+        self._thrifty_step = first
 
     @property
     def step(self) -> Step:
@@ -68,6 +71,16 @@ class Program:
         return self._on_air_step
 
     @property
+    def thrifty(self) -> bool:
+        """Return whether the encoders have their lower bitrates (media/rendition)."""
+        return self._thrifty
+
+    @property
+    def thrifty_step(self) -> Step:
+        """Return the step from which the present ``thrifty`` holds."""
+        return self._thrifty_step
+
+    @property
     def heads(self) -> dict[RenditionName, bytes]:
         """Return the head of the last whole chunk of each rendition."""
         return {track.rendition.name: track.chunker.head for track in self._tracks}
@@ -82,6 +95,7 @@ class Program:
         if self._tick == 0 and on_air != self._on_air:
             chunks += self._switch(on_air=on_air)
         if self._on_air:
+            self._change_bitrate()
             for track in self._tracks:
                 chunks += track.feed(pcm)
         self._tick += 1
@@ -91,6 +105,13 @@ class Program:
             if not self._on_air:
                 chunks += self._play(self._hold)
         return chunks
+
+    def want_bitrate(self, *, thrifty: bool) -> None:
+        """Have the lower bitrates, or the usual ones, from the next segment that is not too near.
+
+        Nothing is heard of the change. Encoders that start later have it at once.
+        """
+        self._thrifty_wanted = thrifty
 
     def fill(self, until_step: Step) -> list[Chunk]:
         """Fill the steps up to ``until_step`` with silence that is marked as such, at once.
@@ -127,58 +148,26 @@ class Program:
         return []
 
     def _open(self) -> None:
+        self._thrifty, self._thrifty_step = self._thrifty_wanted, self._step
         for track in self._tracks:
-            track.open(self._step)
+            track.open(self._step, thrifty=self._thrifty)
+
+    def _change_bitrate(self) -> None:
+        """Begin what is wanted, or note that it has come about."""
+        if any(track.changing for track in self._tracks):
+            return
+        came = {track.thrifty for track in self._tracks} - {self._thrifty}
+        if came:
+            self._thrifty, self._thrifty_step = came.pop(), first_step(segment_of(self._step))
+        boundary = first_step(Segment(segment_of(self._step) + 1))
+        ahead_ticks = (boundary - self._step) * TICKS_PER_STEP - self._tick
+        if self._thrifty_wanted is not self._thrifty and ahead_ticks >= LEAD_TICKS:
+            at_sample = self._step * STEP_SAMPLES + self._tick * TICK_SAMPLES
+            for track in self._tracks:
+                track.change(boundary, at_sample, thrifty=self._thrifty_wanted)
 
     def _close(self) -> list[Chunk]:
         return [chunk for track in self._tracks for chunk in track.close(self._step)]
 
     def _play(self, loop: Loop, *, silent: bool = False) -> list[Chunk]:
         return [chunk for track in self._tracks for chunk in track.play(loop, self._step, silent=silent)]
-
-
-class _Track:
-    """One rendition of the program: its chunker, and its encoder while on air."""
-
-    def __init__(self, chunker: Chunker, new_encoder: EncoderFactory) -> None:
-        self.chunker = chunker
-        self.rendition = chunker.rendition
-        self._new_encoder = new_encoder
-        self._encoder: ProgramEncoder | None = None
-        self._skip_samples = 0
-
-    def open(self, step: Step) -> None:
-        """Start an encoder on a step boundary.
-
-        Its first access unit is the first that starts in the step (up to a frame behind the boundary); leaving out
-        the priming before it makes unit k decode to samples ``[k f, (k + 1) f)``.
-        """
-        first_sample = self.chunker.next_unit * self.rendition.frame_samples
-        self._skip_samples = first_sample + self.rendition.priming_samples - step * STEP_SAMPLES
-        self._encoder = self._new_encoder(self.rendition)
-
-    def feed(self, pcm: Pcm) -> list[Chunk]:
-        """Encode a tick."""
-        if self._encoder is None:
-            return []
-        skipped = min(self._skip_samples, pcm.shape[1])
-        self._skip_samples -= skipped
-        return self.chunker.add(self._encoder.encode(pcm[:, skipped:])) if skipped < pcm.shape[1] else []
-
-    def close(self, step: Step) -> list[Chunk]:
-        """End the encoder: silence behind the boundary brings out the access units that start before it."""
-        encoder, self._encoder = self._encoder, None
-        if encoder is None:
-            return []
-        end = first_unit(step, self.rendition.frame_samples)
-        nothing = np.zeros((1, self.rendition.frame_samples), np.float32)
-        chunks: list[Chunk] = []
-        while self.chunker.next_unit < end:
-            units = encoder.encode(nothing)
-            chunks += self.chunker.add(units[: end - self.chunker.next_unit])
-        return chunks
-
-    def play(self, loop: Loop, until: Step, *, silent: bool) -> list[Chunk]:
-        """Put out a loop's access units up to a step."""
-        end = first_unit(until, self.rendition.frame_samples)
-        return self.chunker.add(loop.between(self.rendition, self.chunker.next_unit, end), silent=silent)

@@ -201,13 +201,14 @@ class EventKind(StrEnum):
     STATE = "state"
     ROSTER = "roster"
     ANNOUNCEMENT = "announcement"
+    BITRATE = "bitrate"
 
 
 class RoomEvent(_Document):
     """One record on ``room.{room}.event``.
 
     ``step``: the first step for which it holds (for ``state``: from this step the program is on air, on hold,
-    or over). ``state`` is set for kind ``state``; ``text`` for announcements; ``people`` for rosters.
+    or over). ``state`` is set for kind ``state``; ``text`` for announcements and bitrates; ``people`` for rosters.
     """
 
     kind: EventKind

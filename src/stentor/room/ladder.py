@@ -273,7 +273,8 @@ class Ladder:
 
 def _short(reports: Iterable[LoadReport]) -> list[tuple[Cause, LoadReport]]:
     """Return the edges that are short of something, if they hold a third of the connections."""
-    held, short_held, short = 0, 0, []
+    held, short_held = 0, 0
+    short: list[tuple[Cause, LoadReport]] = []
     for report in reports:
         weight, cause = report.connections + 1, report.short_of()
         held += weight

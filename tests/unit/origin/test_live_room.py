@@ -12,7 +12,7 @@ from stentor.bus.port import chunk_subject, event_subject, live_chunk_subject, l
 from stentor.bus.ring import unpack_chunks
 from stentor.bus.wire import decode_chunk
 from stentor.media.chunk import Chunk
-from stentor.media.grid import Step
+from stentor.media.grid import STEPS_PER_SEGMENT, Step
 from stentor.media.hold import silence_loop
 from stentor.media.proof import first_head, follows
 from stentor.media.rendition import RENDITIONS, Rendition
@@ -21,6 +21,7 @@ from stentor.origin.log_writer import LogWriter
 from stentor.origin.program import Program
 from stentor.origin.tenure import take_over
 from stentor.room.documents import EventKind, Role, RoomDocument, RoomEvent, StageDocument
+from stentor.room.installation import KEY, InstallationDocument, LadderWord
 from stentor.room.requests import GiveRole, MuteAll, Offer, Remove, Reply, RingRead
 from stentor.room.states import RoomState
 from tests.fakes.cast import FakeDoor
@@ -42,6 +43,9 @@ class CountingEncoder:
         self._samples -= units * self._frame
         loud = float(np.abs(pcm).max(initial=0.0)) > 0.01
         return [VOICE if loud else b"quiet"] * units
+
+    def set_bitrate(self, bitrate_bps: int) -> bool:
+        return False
 
 
 class Night:
@@ -266,3 +270,18 @@ async def test_an_epoch_goes_on_a_segment_after_its_predecessor_with_marked_sile
         filled = program.fill(Step(tenure.first_step + 3))
         assert {chunk.silent for chunk in filled} == {True}
         tenure.spool.close(delete=True)
+
+
+async def test_the_ladder_lowers_the_bitrate_and_the_log_says_from_which_step(tmp_path):
+    async with night(tmp_path, state=RoomState.LIVE) as it:
+        for step in (2, 3, 5, 0):
+            word = InstallationDocument(ladder=LadderWord(step=step))
+            await it.bus.put("installation", KEY, word.to_bytes())
+            await it.clock.advance(4.2)
+        await it.bus.put("installation", KEY, b"garbled")
+        await it.clock.advance(4.2)
+        said = [(event.text, event.step % STEPS_PER_SEGMENT) for event in await it.events(EventKind.BITRATE)]
+    assert said == [
+        ("opus 16 kbit/s, aac 32 kbit/s, mp3 64 kbit/s", 0),
+        ("opus 32 kbit/s, aac 64 kbit/s, mp3 64 kbit/s", 0),
+    ]

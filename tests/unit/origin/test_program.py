@@ -38,6 +38,9 @@ class CountingEncoder:
         self.count += ready
         return [b"live"] * ready
 
+    def set_bitrate(self, bitrate_bps):
+        return False
+
 
 def program(first=0, *, hold=None, new_encoder=CountingEncoder, **more):
     heads = {name: first_head("room", name) for name in RENDITIONS}
