@@ -12,6 +12,7 @@ import io
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 
 import av
 import numpy as np
@@ -57,13 +58,18 @@ def materials(seconds: float) -> list[Material]:
     ]
 
 
+@cache
+def pause() -> tuple[bytes, ...]:
+    """Return the packets of two seconds of silence; made but once, since that takes longer than a packet may wait."""
+    return tuple(BrowserEncoder(32_000).encode(np.zeros(PAUSE_SAMPLES, np.float32)))
+
+
 class Sender:
     """A microphone whose packets are made already: silence until ``begin``, then the runs, two seconds between them."""
 
     def __init__(self, runs: list[Material]) -> None:
-        pause = BrowserEncoder(32_000).encode(np.zeros(PAUSE_SAMPLES, np.float32))
-        self._packets = [*pause, *(packet for each in runs for packet in [*each.packets, *pause])]
-        self._silence = pause[-1]
+        self._packets = [*pause(), *(packet for each in runs for packet in [*each.packets, *pause()])]
+        self._silence = pause()[-1]
         self.begin = False
         self.sent = 0
 
