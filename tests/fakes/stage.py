@@ -8,7 +8,7 @@ from stentor.clock import SystemClock
 from stentor.origin.mux import UdpMux
 from stentor.origin.session import MediaSession, SessionEvents
 
-Packet = tuple[int, int, bytes, int]
+Packet = tuple[int, int, bytes, int | None]
 
 
 class FakeStage:
@@ -28,7 +28,7 @@ class FakeStage:
     async def post(self, offer: str) -> str:
         """Answer an offer with a new session."""
 
-        def heard(*packet: int | bytes) -> None:
+        def heard(*packet: int | bytes | None) -> None:
             self.packets.append(packet)  # type: ignore[arg-type]  # as SessionEvents says
             self._arrived.set()
             self.on_packet(session, packet)  # type: ignore[arg-type]  # as SessionEvents says

@@ -39,7 +39,7 @@ class TargetDelay:
         self._packet_samples = TICK_SAMPLES
 
     def add(self, arrival: float, timestamp: int, packet_samples: int) -> None:
-        """Take a packet that came in order or not, but only once."""
+        """Take a packet that came in order or not, by itself, for the first time."""
         transit = arrival - timestamp
         if self._last is not None:  # the interarrival jitter of RFC 3550, 6.4.1
             change = min(abs(transit - self._last), float(SAMPLE_RATE_HZ))

@@ -27,6 +27,7 @@ from stentor.media.resample import Resampler
 
 MAX_DEPTH_SAMPLES = SAMPLE_RATE_HZ  # more than a second behind: jump
 _MAX_PACKETS = 100
+_REMEMBERED_PACKETS = 128  # what comes again within 2.5 s is known to have been here
 _JUMP_SAMPLES = 10 * SAMPLE_RATE_HZ  # a timestamp this far away is a new stream
 _MAX_LATE_RUN = 25
 _MAX_MENDED_SAMPLES = SAMPLE_RATE_HZ  # a longer hole is jumped over
@@ -35,6 +36,7 @@ _CONCEALED_SAMPLES = 6 * TICK_SAMPLES
 _FADED_SAMPLES = 3 * TICK_SAMPLES
 _FRAME_SAMPLES = 120  # 2.5 ms: what libopus makes up is a multiple of it
 _SHORTEN_SAMPLES = 960  # 20 ms too late: stretched; less is resampled away
+_SHORTEN_QUIET_SAMPLES = 240  # in silence nobody hears it
 _OVERSHOOT_SAMPLES = 480
 _LENGTHEN_SAMPLES = 144  # 3 ms too early: the next packet may be missed, or its FEC
 _HASTE_SAMPLES = 4_800
@@ -92,6 +94,7 @@ class Playout:
         self._resampler = Resampler()
         self._delay = TargetDelay()
         self._packets: dict[int, _Packet] = {}  # by unwrapped timestamp
+        self._taken: deque[int] = deque(maxlen=_REMEMBERED_PACKETS)
         self._newest: int | None = None  # highest unwrapped timestamp seen
         self._epoch_ns = 0
         self._playing = False
@@ -107,8 +110,10 @@ class Playout:
         self._ready: list[Pcm] = []
         self._ready_samples = 0
 
-    def push(self, sequence: int, timestamp: int, payload: bytes, arrival_ns: int) -> None:
+    def push(self, sequence: int, timestamp: int, payload: bytes, arrival_ns: int | None) -> None:
         """Take a packet: its RTP sequence number, 32-bit timestamp, Opus payload and monotonic time of arrival.
+
+        The arrival is None for a packet that was asked for again: how late that comes says nothing of the line.
 
         Never raises for what the network sent: broken, late and repeated packets are counted and dropped.
         """
@@ -119,15 +124,18 @@ class Playout:
             self.stats.broken += 1
             return
         if self._newest is None:
+            if arrival_ns is None:  # of before the stream began
+                return
             self._newest, self._epoch_ns = timestamp, arrival_ns
         at = self._unwrap(timestamp, self._newest)
-        if at in self._packets:
-            self.stats.duplicate += 1
-            return
-        self._delay.add(self._samples_of(arrival_ns), at, samples)
-        self.stats.jitter_samples = self._delay.jitter_samples
-        if at < self._cursor:
-            self._come_late(at)
+        again = at in self._taken
+        if not again:
+            self._taken.append(at)
+            if arrival_ns is not None:
+                self._delay.add(self._samples_of(arrival_ns), at, samples)
+                self.stats.jitter_samples = self._delay.jitter_samples
+        if again or at < self._cursor:
+            self._leave_out(at, again=again)
             return
         self._late_run = 0
         self._packets[at] = _Packet(sequence, payload, samples)
@@ -163,10 +171,11 @@ class Playout:
         self._newest = max(newest, at) if abs(distance) <= _JUMP_SAMPLES else at
         return at
 
-    def _come_late(self, at: int) -> None:
-        """Count a packet after its turn; many in a row are a stream that has stepped back."""
-        self.stats.late += 1
-        self._late_run += 1
+    def _leave_out(self, at: int, *, again: bool) -> None:
+        """Count a packet after its turn, or one that was here; many in a row are a stream that has stepped back."""
+        self.stats.duplicate += again
+        self.stats.late += not again
+        self._late_run += at < self._cursor
         if self._late_run >= _MAX_LATE_RUN:
             self._reset()
             self._newest = at
@@ -175,6 +184,7 @@ class Playout:
         """Begin anew with a stream whose timestamps stand elsewhere."""
         self.stats.resets += 1
         self._packets.clear()
+        self._taken.clear()
         self._delay = TargetDelay()
         self._playing = False
         self._cursor = _NOWHERE
@@ -236,7 +246,7 @@ class Playout:
         off = self._off(now)
         pcm = self._decode(packet)
         rested = self._rested_ticks >= _STRETCH_EVERY_TICKS or off > _HASTE_SAMPLES
-        if off > _SHORTEN_SAMPLES and rested:
+        if off > (_SHORTEN_QUIET_SAMPLES if self._quiet else _SHORTEN_SAMPLES) and rested:
             following = self._packets.pop(self._cursor, None)
             if following is not None:
                 pcm = np.concatenate([pcm, self._decode(following)], axis=1)

@@ -133,7 +133,7 @@ class Cast:
         seat = self._seat_for(asked)
         held: list[MediaSession] = []
 
-        def on_packet(sequence: int, timestamp: int, payload: bytes, arrival_ns: int) -> None:
+        def on_packet(sequence: int, timestamp: int, payload: bytes, arrival_ns: int | None) -> None:
             seat.push(held[0], (sequence, timestamp, payload, arrival_ns))
 
         def on_closed(reason: str) -> None:

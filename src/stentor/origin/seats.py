@@ -144,7 +144,7 @@ class Seat:
             self.speaking = False
             self.level_dbfs = -90.0
 
-    def push(self, session: MediaSession, packet: tuple[int, int, bytes, int]) -> None:
+    def push(self, session: MediaSession, packet: tuple[int, int, bytes, int | None]) -> None:
         """Take a packet of a session: sequence, timestamp, payload, arrival. What is said while muted is dropped."""
         for voice in (self._voice, self._before):
             if voice is not None and voice.session is session:

@@ -41,12 +41,12 @@ class SessionEvents:
     """What the owner is told, on the event loop; none of these may block.
 
     ``on_packet(sequence, timestamp, payload, arrival_ns)``: an Opus payload with its extended sequence number, its
-    32-bit RTP timestamp and its arrival in monotonic nanoseconds. ``on_closed(reason)`` comes exactly once:
-    ``connect-timeout``, ``dtls-failed``, ``peer-closed``, ``consent-lost``, ``cancelled``, ``fault``, or what
-    ``close`` was given.
+    32-bit RTP timestamp and its arrival in monotonic nanoseconds, None if it was asked for again.
+    ``on_closed(reason)`` comes exactly once: ``connect-timeout``, ``dtls-failed``, ``peer-closed``, ``consent-lost``,
+    ``cancelled``, ``fault``, or what ``close`` was given.
     """
 
-    on_packet: Callable[[int, int, bytes, int], None]
+    on_packet: Callable[[int, int, bytes, int | None], None]
     on_connected: Callable[[], None]
     on_closed: Callable[[str], None]
 
@@ -360,7 +360,8 @@ class MediaSession:
             return
         for voice in self._incoming.take(plain, now_ns):
             if not self.dropping:
-                self._tell(self._events.on_packet, voice.sequence, voice.timestamp, voice.payload, now_ns)
+                arrival_ns = None if voice.asked else now_ns
+                self._tell(self._events.on_packet, voice.sequence, voice.timestamp, voice.payload, arrival_ns)
         if self._incoming.holes and not self.dropping:
             self._ask_again(self._incoming.holes, ssrc)
 

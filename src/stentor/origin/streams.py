@@ -21,11 +21,12 @@ _REMEMBERED = 64
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One Opus payload as it arrived: extended sequence number, 32-bit RTP timestamp."""
+    """One Opus payload as it arrived: extended sequence number, 32-bit RTP timestamp; ``asked`` for again or not."""
 
     sequence: int
     timestamp: int
     payload: bytes
+    asked: bool = False
 
 
 class Outgoing:
@@ -126,13 +127,15 @@ class Incoming:
 
     def _voices(self, packet: rtp.RtpPacket, sequence: int) -> list[Voice]:
         if packet.payload_type != self._red_type:
-            return [Voice(sequence, packet.timestamp, packet.payload)] if packet.payload else []
+            asked = sequence in self._asked
+            return [Voice(sequence, packet.timestamp, packet.payload, asked)] if packet.payload else []
         voices = []
         blocks = red.parse(packet.payload, self._payload_type)
         for number, block in enumerate(blocks, sequence - len(blocks) + 1):
             # Of what is older only that which did not come: RED repeats each frame (RFC 2198, section 2).
             if block.payload and (number == sequence or number not in self._taken):
-                voices.append(Voice(number, packet.timestamp - block.before_samples & 0xFFFFFFFF, block.payload))
+                timestamp = packet.timestamp - block.before_samples & 0xFFFFFFFF
+                voices.append(Voice(number, timestamp, block.payload, sequence in self._asked))
         repaired = {voice.sequence for voice in voices}
         self.holes = [number for number in self.holes if number not in repaired]
         self._taken.extend(repaired - {sequence})

@@ -88,6 +88,37 @@ def test_a_packet_that_comes_twice_is_a_duplicate(packets):
     assert playout.stats.duplicate == 1
 
 
+def test_in_silence_the_delay_comes_down_at_once():
+    silence = OpusEncoder(32_000).encode(np.zeros((1, 960), np.float32))
+    late = on_time(500, p100=100 * 20 + 35.0)  # 30 ms later than the others
+    assert through([silence] * 300, late[:300]).playout.stats.held_samples >= 50 * 48
+    assert through([silence] * 500, late).playout.stats.held_samples <= 42 * 48
+
+
+def sixty_ms_later(packets, *, again):
+    """Return the counters after 6 s in which each tenth packet comes 60 ms late: once more, or as it was asked for."""
+    playout = Playout()
+    for n in range(300):
+        if again or n % 10:
+            playout.push(n, n * 960, packets[n], n * TICK_NS)
+        if n % 10 == 3:
+            playout.push(n - 3, (n - 3) * 960, packets[n - 3], n * TICK_NS if again else None)
+        playout.pull(n * TICK_NS)
+    return playout.stats
+
+
+def test_what_comes_twice_is_not_waited_for(packets):
+    stats = sixty_ms_later(packets, again=True)
+    assert (stats.duplicate, stats.late, stats.lost) == (30, 0, 0)
+    assert stats.held_samples <= 37 * 48
+
+
+def test_what_was_asked_for_makes_it_wait_for_no_more_than_fec(packets):
+    stats = sixty_ms_later(packets, again=False)
+    assert stats.late == 30
+    assert stats.held_samples <= 57 * 48
+
+
 def test_after_the_first_loss_there_is_time_for_fec(packets):
     lost = on_time(400, **{f"p{n}": None for n in range(50, 390, 10)})
     heard = through(packets[:400], lost)

@@ -129,11 +129,12 @@ def test_broken_red_is_refused():
 def test_holes_are_shown_and_what_was_asked_for_still_counts_as_lost():
     stream = Incoming(111, None)
     stream.take(voice(1), 0)
-    stream.take(voice(4), 0)
+    (new,) = stream.take(voice(4), 0)
+    assert not new.asked
     assert stream.holes == [2, 3]
     stream.asked(stream.holes)
     (again,) = stream.take(voice(2), 0)
-    assert again.sequence == 2
+    assert (again.sequence, again.asked) == (2, True)
     assert stream.holes == []
     assert stream.statistics is not None
     assert (stream.statistics.lost, stream.statistics.repaired) == (2, 1)
