@@ -79,7 +79,7 @@ class ObstoreObjects:
 
     async def put(self, path: str, data: bytes, *, kind: str | None = None) -> None:
         """Store an object in place of whatever was there. A directory keeps no ``kind``."""
-        attributes: "obstore.Attributes | None" = None
+        attributes: obstore.Attributes | None = None
         if kind is not None and not isinstance(self._store, LocalStore):
             attributes = {"Content-Type": kind, "Cache-Control": "public, max-age=5"}
         with _away():
