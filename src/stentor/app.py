@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from stentor.clock import Clock, SystemClock
 from stentor.config import Settings
+from stentor.declared import fingerprint
 from stentor.errors import StentorError
 from stentor.process import edge_name, running_process
 from stentor.supervisor.machine import PROCESS_VARIABLE, socket_dir
@@ -79,6 +80,7 @@ async def _control(settings: Settings, bus: "Bus | None") -> AsyncIterator["Cont
         web_dist=WEB_DIST,
         turn_urls=settings.turn_urls,
         turn_secret=settings.turn_secret,
+        fingerprint=fingerprint(settings),
     )
     catalogue = SqlCatalogue(settings.database_url)
     try:

@@ -5,6 +5,7 @@ A key or variable that does not exist is an error that names the nearest one tha
 """
 
 import difflib
+import hashlib
 import json
 import os
 import tomllib
@@ -15,8 +16,10 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from stentor.config import ENV_PREFIX, OTHER_VARIABLES, Settings
+from stentor.config import ENV_PREFIX, LOGS, OTHER_VARIABLES, PLACES, Settings
 from stentor.errors import ConfigError
+
+_NO_MATTER = (PLACES, LOGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,13 @@ def _kind(field: FieldInfo) -> type:
     if field.annotation is int:
         return int
     return Path if field.annotation in (Path, Path | None) else str
+
+
+def fingerprint(settings: Settings) -> str:
+    """Return what changes with every setting that may change how much an installation bears: no secrets, no logs."""
+    values = settings.model_dump(mode="json")
+    counted = {each.name: values[each.name] for each in declared() if not each.secret and each.group not in _NO_MATTER}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:

@@ -10,6 +10,7 @@ from stentor.control.door_rules import DoorRules
 from stentor.control.hand_rules import HandRules
 from stentor.control.limits import FailureLimit
 from stentor.control.parts import Parts
+from stentor.control.rehearsal_rules import RehearsalRules
 from stentor.control.service import RoomRules
 from stentor.control.staff import Staff, StaffRules
 from stentor.control.stage_rules import StageRules
@@ -29,6 +30,7 @@ class Rules:
     succession: Succession
     hands: HandRules
     door: DoorRules
+    rehearsals: RehearsalRules
     status: StatusRules
     failures: FailureLimit
 
@@ -42,8 +44,9 @@ def make_rules(parts: Parts) -> Rules:
     succession = Succession(parts, attendance, staff, stage)
     hands = HandRules(parts, staff, stage, rooms)
     door = DoorRules(parts, rooms)
+    rehearsals = RehearsalRules(parts, rooms)
     status = StatusRules(parts)
-    return Rules(parts, rooms, staff, stage, succession, hands, door, status, FailureLimit(parts.clock))
+    return Rules(parts, rooms, staff, stage, succession, hands, door, rehearsals, status, FailureLimit(parts.clock))
 
 
 async def rules_of(request: Request) -> Rules:

@@ -27,7 +27,8 @@ class ControlKeys:
 class ControlSettings:
     """Where things are and how long grants last. The URLs have no slash at their end.
 
-    ``turn_urls``: relays (RFC 7065) that know ``turn_secret``.
+    ``fingerprint`` changes with every setting that may change how much an installation bears (a rehearsal's verdict
+    is void then). ``turn_urls``: relays (RFC 7065) that know ``turn_secret``.
     """
 
     public_url: str
@@ -37,4 +38,5 @@ class ControlSettings:
     link_days: int = 400
     origin_timeout_s: float = 5.0
     turn_urls: tuple[str, ...] = ()
+    fingerprint: str = ""
     turn_secret: str = field(default="", repr=False)

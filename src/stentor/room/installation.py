@@ -54,6 +54,11 @@ class InstallationDocument(BaseModel):
     grants_key: str = ""
     permits: tuple[Permit, ...] = ()
 
+    @property
+    def unlimited(self) -> tuple[str, ...]:
+        """Return the networks that are never limited by address: ``allow``, and where rehearsals come from."""
+        return self.allow + tuple(network for permit in self.permits for network in permit.networks)
+
     def to_bytes(self) -> bytes:
         """Return the document as JSON."""
         return self.model_dump_json().encode()

@@ -31,7 +31,8 @@ _TYPE = "stentor-permit+jwt"
 class Permit(BaseModel):
     """What may come: so many ``listeners`` at once, so many new ones ``per_second``, within [begins_s, expires_s).
 
-    Times are Unix seconds.
+    Times are Unix seconds. ``networks`` are where its generators come from, which the installation does not limit by
+    address meanwhile; they stand in its list alone, not in the token.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,6 +43,7 @@ class Permit(BaseModel):
     per_second: float = Field(gt=0, le=MAX_PER_S)
     begins_s: int = Field(ge=0)
     expires_s: int = Field(ge=0)
+    networks: tuple[str, ...] = ()
 
 
 class _Claims(BaseModel):
