@@ -154,7 +154,7 @@ async def test_the_end_is_a_normal_close_after_the_last_chunk(room: WavRoom) -> 
 
 @pytest.mark.parametrize(
     ("state", "name", "code"),
-    [(RoomState.SCHEDULED, "demo", 4409), (RoomState.DRAFT, "demo", 4404), (RoomState.LIVE, "x", 4404)],
+    [(RoomState.SCHEDULED, "demo", 4425), (RoomState.DRAFT, "demo", 4404), (RoomState.LIVE, "x", 4404)],
 )
 async def test_close_codes_say_why_nobody_is_let_in(state: RoomState, name: str, code: int) -> None:
     async with (

@@ -98,7 +98,7 @@ async def test_a_close_code_is_read_and_the_loss_counted():
     async with server as port, crowd("push", port, 2, rest_us=500) as listeners:
         await listeners.arrived(10)
         status = await until_all_gone(listeners)
-    assert status.close_codes == {4409: 2}
+    assert status.close_codes == {4425: 2}
     assert (status["dropped"], status["ended"], status["reset"]) == (2, 2, 0)
 
 

@@ -36,6 +36,10 @@ class Asking:
         """Return how many players this edge counts."""
         return len(self._seen) - len(self._theirs)
 
+    def keys(self) -> list[bytes]:
+        """Return who asks here."""
+        return list(self._seen)
+
     @property
     def idle(self) -> bool:
         """Tell whether nobody asks here and nothing waits to be said."""

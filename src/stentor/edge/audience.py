@@ -16,7 +16,6 @@ from stentor.edge.metrics import DROPPED, Leave
 from stentor.edge.tally import Tally
 from stentor.room.documents import AudienceNews, AudienceReport
 
-REPORT_NS = 7 * NS_PER_S
 _REHEARSING_NS = 6 * NS_PER_S
 _MAX_EDGES = 1_000
 
@@ -73,6 +72,15 @@ class Audience:
 
     # Counts.
 
+    def asking(self) -> list[bytes]:
+        """Return the keys of the players of LL-HLS who ask here."""
+        return self._asking.keys()
+
+    def joins_anywhere(self) -> int:
+        """Return how many have begun to listen at all edges, since they began."""
+        reports = (report for report, _ in self._reports.values())
+        return sum(self.tally.joins.values()) + sum(sum(report.joins.values()) for report in reports)
+
     def players(self) -> int:
         """Return how many players of LL-HLS this edge counts (as of the last ``forget``)."""
         return len(self._asking)
@@ -102,7 +110,7 @@ class Audience:
         silent = self._asking.forget(now)
         if silent:
             self.tally.left("hls", Leave.LEFT, silent)
-        for edge in [edge for edge, (_, at) in self._reports.items() if at <= now - REPORT_NS]:
+        for edge in [edge for edge, (said, at) in self._reports.items() if at <= now - said.good_for_ns]:
             del self._reports[edge]
             self._asking.forget_edge(edge)
         self._by_beacon.forget(now)
@@ -116,7 +124,9 @@ class Audience:
         """Tell whether there is nobody to speak of here, and nothing new."""
         return self._asking.idle and self._by_beacon.idle and not self._heard_some
 
-    def report(self, by_transport: dict[str, int], block_steps: int, rehearsal: int = 0) -> AudienceReport:
+    def report(
+        self, by_transport: dict[str, int], block_steps: int, rehearsal: int = 0, every_s: float = 2.0
+    ) -> AudienceReport:
         """Return what this edge tells the others and control; each piece of news is told once."""
         self._heard_some = False
         came, stopped, number, whole = self._asking.news()
@@ -142,10 +152,11 @@ class Audience:
             players={transport.value: sums.report() for transport, sums in self._sums.items()},
             rehearsal=rehearsal,
             news=news,
+            every_s=every_s,
         )
 
     def note_report(self, report: AudienceReport, now: MonotonicNs) -> None:
-        """Note what another edge says; it is forgotten after 7 s."""
+        """Note what another edge says; it is forgotten when no more comes (``AudienceReport.good_for_ns``)."""
         if report.edge not in self._reports and len(self._reports) >= _MAX_EDGES:
             return
         earlier, _ = self._reports.get(report.edge, (report, now))

@@ -26,6 +26,8 @@ class Delivery:
         self._shedding = Shedding()
         self._wished = 1
         self.sample = Sample()
+        self.least_steps = 1
+        """How large every room's blocks are at least: the ladder's word (edge/ladder)."""
 
     @property
     def busy(self) -> bool:
@@ -51,7 +53,7 @@ class Delivery:
             EMERGENCIES.inc()
         listeners = {name: room.sent_to() for name, room in here.items()}
         for name, each in self._shedding.share_out(wish, listeners).items():
-            wanted = with_word(each, here[name].document.block_steps)
+            wanted = with_word(each, max(self.least_steps, here[name].document.block_steps or 1))
             here[name].want_blocks(wanted.block_steps, emergency=wanted.emergency)
         BLOCK_STEPS.labels("wished").set(wish.block_steps)
         BLOCK_STEPS.labels("largest").set(max(sizes.values(), default=1))

@@ -13,7 +13,7 @@ behind after them. So a rush of joins, or of listeners who do not read, costs th
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ssl import SSLWantReadError, SSLWantWriteError
 from typing import Protocol
 
@@ -123,7 +123,8 @@ class Fanout:
     """The listeners of one output of a room."""
 
     def __init__(self, transport: str, source: Source, cadence: Cadence, tally: Tally) -> None:
-        self._transport = transport
+        self.transport = transport
+        self.gone: Callable[[Listener, Leave, bool], None] | None = None
         self._source = source
         self._cadence = cadence
         self._tally = tally
@@ -169,7 +170,7 @@ class Fanout:
         listener.answered = self.number
         self._count += 1
         self.rehearsal += listener.rehearsal
-        self._tally.joined(self._transport, rehearsal=listener.rehearsal)
+        self._tally.joined(self.transport, rehearsal=listener.rehearsal)
         bucket.put(listener)
         listener.send(first)
 
@@ -179,8 +180,11 @@ class Fanout:
         for bucket in self._buckets:
             bucket.position = step
 
-    def discard(self, listener: Listener, reason: Leave) -> None:
-        """Send no more to a listener; nothing happens when it has gone already."""
+    def discard(self, listener: Listener, reason: Leave, *, by_will: bool = False) -> None:
+        """Send no more to a listener; nothing happens when it has gone already.
+
+        ``by_will``: it said so itself, and will not be back. ``gone`` is told, where a door wants to know.
+        """
         bucket = listener.bucket
         if bucket is None:
             return
@@ -188,7 +192,9 @@ class Fanout:
         bucket.take(listener)
         self._count -= 1
         self.rehearsal -= listener.rehearsal
-        self._tally.left(self._transport, reason, rehearsal=listener.rehearsal)
+        self._tally.left(self.transport, reason, rehearsal=listener.rehearsal)
+        if self.gone is not None:
+            self.gone(listener, reason, by_will)
 
     def cut(self, listener: Listener, reason: Leave) -> None:
         """End a listener at once."""
@@ -243,6 +249,7 @@ class Fanout:
                 sent = -1
             if sent != size:
                 short.append((place, sent))
+        self._tally.sent_bytes += size * len(bucket.socks) - sum(size - max(0, sent) for _, sent in short)
         for listener, sent in [(bucket.members[place], sent) for place, sent in short]:
             if sent < 0:
                 listener.line.abort()

@@ -19,6 +19,7 @@ class Installation:
 
     def __init__(self, documents: Documents) -> None:
         self.document = InstallationDocument()
+        self.synced = False
         self._documents = documents
         self._callbacks: list[Callable[[InstallationDocument], None]] = []
 
@@ -30,7 +31,9 @@ class Installation:
     async def watch(self) -> None:
         """Follow the document for ever; while the bus is away the last one holds."""
         async for document in self._documents.watch(BUCKET):
-            if document is not None and document.key == KEY:
+            if document is None:
+                self.synced = True
+            elif document.key == KEY:
                 self._take(document)
 
     def _take(self, document: Document) -> None:

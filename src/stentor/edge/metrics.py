@@ -22,9 +22,11 @@ class Leave(StrEnum):
     SERVER_STOPS = "server-stops"
     ROOM_ENDED = "room-ended"
     ROOM_GONE = "room-gone"
+    ELSEWHERE = "elsewhere"
+    DOOR = "door"
 
 
-CUTS = frozenset({Leave.TOO_SLOW, Leave.NO_PONG, Leave.PROTOCOL, Leave.OVER_LIMIT})
+CUTS = frozenset({Leave.TOO_SLOW, Leave.NO_PONG, Leave.PROTOCOL, Leave.OVER_LIMIT, Leave.ELSEWHERE, Leave.DOOR})
 """The leaves that the edge decided on because of the listener."""
 
 
@@ -86,8 +88,16 @@ PASS = Gauge("stentor_edge_pass_seconds", "What it takes to send one step's bloc
 BEHIND = Gauge("stentor_edge_behind_connections_count", "Connections that have not read all they were sent.")
 BLOCK_STEPS = Gauge("stentor_edge_block_steps_count", "Steps in a block: wished for, and the largest now.", ["which"])
 EMERGENCIES = Counter("stentor_edge_emergencies", "Times that blocks had to grow at once.")
+LADDER = Gauge("stentor_edge_ladder_step", "The ladder's step that this edge follows, 0 to 5.")
+SENT = Counter("stentor_edge_sent_bytes", "Bytes that the sockets of clients took, as of the last report.")
 EXHAUSTED = Counter("stentor_edge_exhausted_accepts", "Accepting stopped: no descriptors or memory.")
 SHIELDED = Counter("stentor_edge_shielded_requests", "Requests that an address was over its budget with.", ["what"])
 CUT_ARRIVALS = Counter("stentor_edge_cut_arrivals", "Connections cut as they were accepted, before TLS.", ["why"])
 CHALLENGES = Counter("stentor_edge_challenges", "Challenges made, solved, and answered wrongly.", ["outcome"])
 TIGHTNESS = Gauge("stentor_edge_budget_tightness_count", "By how much budgets are smaller than they are set.")
+DOOR_ANSWERS = Counter("stentor_edge_door_answers", "Those who asked for a ticket of a room with a door.", ["outcome"])
+DOOR_ENTRIES = Counter("stentor_edge_door_entries", "Those who came to a room with a door to listen.", ["verdict"])
+DOOR_INSIDE = Gauge("stentor_edge_door_inside_count", "Places that listeners at this edge hold in rooms with a door.")
+DOOR_WAITING = Gauge("stentor_edge_door_waiting_count", "Those in line, at all edges, as the leader counts them.")
+DOOR_LEADS = Gauge("stentor_edge_door_leads", "1 while this edge leads the doors.")
+DOOR_TAKEOVERS = Counter("stentor_edge_door_takeovers", "Times that this edge became the leader of the doors.")

@@ -241,12 +241,17 @@ class Playback:
         self._grown()
 
 
-def multivariant_response(name: RenditionName, request: Request) -> Response:
-    """Return the multivariant playlist with one rendition; a ticket goes on to the media playlist, past all caches."""
+def ticket_query(request: Request) -> str:
+    """Return the query that takes a request's ticket on to the media playlist."""
     ticket = request.query.get("ticket", "")
-    uri = f"{name}.m3u8" + (f"?ticket={quote(ticket[:64], safe='')}" if ticket else "")
+    return f"ticket={quote(ticket[:64], safe='')}" if ticket else ""
+
+
+def multivariant_response(name: RenditionName, query: str) -> Response:
+    """Return the multivariant playlist with one rendition; ``query`` goes on to its media playlist, past caches."""
+    uri = f"{name}.m3u8?{query}" if query else f"{name}.m3u8"
     text = multivariant_playlist(RENDITIONS[name], uri)
-    cache = "private, max-age=60" if ticket else "public, max-age=60"
+    cache = "private, max-age=60" if query else "public, max-age=60"
     return Response(200, _headers(CONTENT_TYPE, cache), text.encode())
 
 

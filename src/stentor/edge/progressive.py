@@ -48,15 +48,17 @@ class Progressive:
         }
         return Response(200, headers, endless=True)
 
-    def join(self, connection: Connection, title: str, date_line: bytes) -> None:
-        """Take a listener on: headers, a small burst, and then each block as it comes."""
+    def join(self, connection: Connection, title: str, date_line: bytes) -> Listener:
+        """Take a listener on and return them: headers, a small burst, and then each block as it comes."""
         bucket = self.listeners.seat()
         first = self.head(title).head + date_line + b"Connection: close\r\n\r\n" + self._preamble
         if self._caught_up:
             first += self._burst(bucket.position)
-        self.listeners.add(Listener(connection, self.listeners), bucket, first)
+        listener = Listener(connection, self.listeners)
+        self.listeners.add(listener, bucket, first)
         if self._caught_up and self._ring:
             self._tally.first_sound("progressive", connection.age_s())
+        return listener
 
     def _burst(self, upto: Step) -> bytes:
         return self.block(Step(upto - BURST_STEPS - self._cadence.at(self.listeners.step) + 1), upto)

@@ -64,8 +64,10 @@ class Push:
 
     # Listeners.
 
-    def join(self, connection: Connection, request: Request, after: Step | None, *, rehearsal: bool = False) -> None:
-        """Take a listener on. Raises UpgradeRequired or BadRequest when the request is no handshake."""
+    def join(
+        self, connection: Connection, request: Request, after: Step | None, *, rehearsal: bool = False
+    ) -> Listener:
+        """Take a listener on and return them. Raises UpgradeRequired or BadRequest when the request is no handshake."""
         head = accept(request.headers)
         listener = _Client(connection, self.listeners, rehearsal=rehearsal)
         bucket = self.listeners.seat(fresh_only=after is not None)
@@ -75,6 +77,7 @@ class Push:
             self._early[listener] = (after, connection)
         elif start:
             self._tally.first_sound("push", connection.age_s())
+        return listener
 
     def _greeting(self) -> bytes:
         """Return hello, state and a change that is coming, made once for all who join until one of them changes."""
@@ -242,12 +245,17 @@ class _Client(Listener):
             self._reader = None
         for opcode, payload in messages:
             if opcode is Opcode.CLOSE:
-                self._part(int.from_bytes(payload[:2]) if len(payload) >= 2 else CloseCode.NORMAL, "", Leave.LEFT)
+                self._closed(int.from_bytes(payload[:2]) if len(payload) >= 2 else CloseCode.NORMAL)
                 return
             if opcode is Opcode.PONG:
                 self.answered = self.fanout.number
             elif opcode is Opcode.PING and not self.line.owed:  # Who does not read gets no answers piled up.
                 self.send(frame(Opcode.PONG, payload))
+
+    def _closed(self, code: int) -> None:
+        """Return the close. A page that is left or loaded anew says "going away": it may be back in a moment."""
+        self.fanout.discard(self, Leave.LEFT, by_will=code != CloseCode.GOING_AWAY)
+        hang_up(self.line, code, "")
 
     def _part(self, code: CloseCode | int, reason: str, why: Leave) -> None:
         self.fanout.discard(self, why)

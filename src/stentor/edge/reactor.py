@@ -86,6 +86,8 @@ class Reactor:
         self._lines: list[Ready | None] = []
         self.behind: dict[Line, MonotonicNs] = {}
         self.open_lines = 0
+        self.sent_bytes = 0
+        """What lines have written by themselves, blocks of the fanout apart."""
         self.most_lines = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OWN_DESCRIPTORS)
         loop.add_reader(self._epoll.fileno(), self._poll)
 
@@ -217,6 +219,7 @@ class Line:
         except OSError:
             self._drop()
             return
+        self._reactor.sent_bytes += sent
         self.owe(pieces, sent)
 
     def _write(self, pieces: "tuple[bytes, ...] | list[bytes | memoryview]") -> int:
@@ -249,6 +252,7 @@ class Line:
             except OSError:
                 self._drop()
                 return
+            self._reactor.sent_bytes += sent
             self.owe(self.owed, sent)
             if self.patient and sent:
                 self._progress(sent)

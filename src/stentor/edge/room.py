@@ -8,19 +8,23 @@ from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock, MonotonicNs, iso_utc
 from stentor.edge.audience import Audience
 from stentor.edge.cadence import Cadence
+from stentor.edge.door import RoomDoor, door_json
 from stentor.edge.downstream import Downstream
+from stentor.edge.fanout import Fanout
 from stentor.edge.http import Limits
 from stentor.edge.metrics import Leave
 from stentor.edge.playback import Playback
 from stentor.edge.progressive import Progressive
 from stentor.edge.push import Push
 from stentor.edge.relay import Output, Relay
-from stentor.edge.state_json import Places, state_json, streams_json
+from stentor.edge.state_json import Places, ladder_json, state_json, streams_json
 from stentor.edge.websocket import CloseCode
 from stentor.errors import Conflict
 from stentor.media.grid import STEP_NS, Step
 from stentor.media.rendition import RENDITIONS, RenditionName
-from stentor.room.documents import RoomDocument, StageDocument
+from stentor.room.documents import Dials, RoomDocument, StageDocument
+from stentor.room.installation import LadderWord
+from stentor.room.ladder import SLOW_S, is_slower
 from stentor.room.states import OPEN_STATES, RoomState
 
 _QUIET_NS = NS_PER_S
@@ -54,6 +58,7 @@ class Surroundings:
     spawn: Spawn
     timed: Callable[[Output], Output]
     retry_spread_s: Callable[[], float] = lambda: 3.0
+    ladder: Callable[[], LadderWord] = LadderWord
     downstream: Downstream = field(kw_only=True)
 
 
@@ -69,12 +74,15 @@ class Room:
         self.tally = audience.tally
         self.cadence = Cadence()
         self.reported = False
+        self.door: RoomDoor | None = None
         self._around = around
         self._programs: dict[RenditionName, Program] = {}
         self._ending_since: MonotonicNs | None = None
         self._finished_at: MonotonicNs | None = None
         self._stage_at = MonotonicNs(0)
         self._told = ""
+        self._told_at = MonotonicNs(0)
+        self._told_urgent: object = None
         self._rendered = b""
         self._rendered_at = MonotonicNs(0)
 
@@ -125,6 +133,22 @@ class Room:
     def streams(self) -> dict[str, object]:
         """Return the addresses of the room's streams."""
         return streams_json(self.document.room, self._around.places)
+
+    # What its door asks (door.Guarded).
+
+    def overflow(self) -> str | None:
+        """Return where one may listen without a place, if there is a cache for that."""
+        return str(self.streams()["hls"]) if self._around.places.media_url else None
+
+    def fanouts(self) -> list[Fanout]:
+        """Return those who are sent blocks."""
+        programs = self._programs.values()
+        pushes = [program.push.listeners for program in programs if program.push is not None]
+        return [*pushes, *(program.progressive.listeners for program in programs)]
+
+    def asking(self) -> list[bytes]:
+        """Return the keys of the players of LL-HLS who ask here."""
+        return self.audience.asking()
 
     # What is said about the room.
 
@@ -178,18 +202,26 @@ class Room:
         if rehearsal := self.rehearsal() + self.audience.rehearsal_elsewhere():
             audience["rehearsal"] = rehearsal
         fields = state_json(self.document, stage, audience, self.block_steps, self._around.places, self.replay)
+        fields |= ladder_json(self._around.ladder())
+        fields["door"] = self.door.state(self.document.door) if self.door is not None else door_json(Dials())
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     def _with_time(self, fields: str) -> bytes:
         return f'{fields[:-1]},"server_time":"{iso_utc(self._around.clock.wall_ns())}"}}'.encode()
 
     def _changed(self) -> None:
-        """Tell the listeners of push if what they know is no longer true."""
+        """Tell the listeners of push if what they know is no longer true.
+
+        Where the ladder says so, who speaks and how many listen is told each 5 s alone; all else at once.
+        """
         self._rendered = b""
         pushes = [program.push for program in self._programs.values() if program.push is not None]
-        if not pushes or self._told == (fields := self._render_fields()):
+        on_air = self.stage is not None and self.stage.on_air
+        urgent, now = (self.document, self.replay, on_air), self._around.clock.monotonic_ns()
+        waits = is_slower(self._around.ladder()) and now - self._told_at < SLOW_S * NS_PER_S
+        if not pushes or (waits and urgent == self._told_urgent) or self._told == (fields := self._render_fields()):
             return
-        self._told = fields
+        self._told, self._told_at, self._told_urgent = fields, now, urgent
         frame = b'{"type":"state",' + self._with_time(fields)[1:]
         for push in pushes:
             push.set_state(frame)

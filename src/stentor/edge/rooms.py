@@ -15,6 +15,7 @@ from stentor.errors import BadRequest, NotFound, StentorError
 from stentor.media.rendition import RenditionName
 from stentor.room.documents import AudienceReport, RoomDocument, StageDocument
 from stentor.room.ids import room_id
+from stentor.room.ladder import SLOW_S, is_slower
 from stentor.room.states import RoomState
 from stentor.telemetry import logger
 
@@ -47,6 +48,8 @@ class Rooms:
         self.synced = False
         self.downstream = around.downstream
         self.downstream.rooms = self
+        self.look_at_door: Callable[[Room], None] = _leave_open
+        self.forget_door: Callable[[Room], None] = _leave_open
 
     def get(self, text: str) -> Room:
         """Return a room; raises NotFound, and also for an address that no room can have."""
@@ -85,6 +88,7 @@ class Rooms:
             if room is not None:
                 del self._rooms[document.key]
                 room.remove()
+                self.forget_door(room)
             return
         self.downstream.room_changed(document.key, parsed)
         if room is None:
@@ -96,6 +100,7 @@ class Rooms:
         else:
             log.info("room_changed", room=document.key, state=str(parsed.state))
             room.set_document(parsed)
+        self.look_at_door(room)
 
     def _take_stage_document(self, document: Document) -> None:
         if document.value is None:
@@ -158,16 +163,17 @@ class Rooms:
             for room in self.all():
                 room.cut_silent()
         if now >= self._next_report:
-            self._next_report = MonotonicNs(now + REPORT_EVERY_NS)
-            await self._report()
+            every_ns = int(SLOW_S * NS_PER_S) if is_slower(self._around.ladder()) else REPORT_EVERY_NS
+            self._next_report = MonotonicNs(now + every_ns)
+            await self._report(every_ns / NS_PER_S)
 
-    async def _report(self) -> None:
+    async def _report(self, every_s: float) -> None:
         for room in self.all():
             by_transport = room.by_transport()
             rehearsal = room.rehearsal()
             some = any(by_transport.values()) or rehearsal > 0 or not room.audience.idle
             if some or room.reported:
-                report = room.audience.report(by_transport, room.block_steps, rehearsal)
+                report = room.audience.report(by_transport, room.block_steps, rehearsal, every_s)
                 await self._bus.publish(live_audience_subject(room.document.room), report.to_bytes())
             room.reported = some
 
@@ -191,3 +197,7 @@ def _parse(kind: type[D], payload: bytes) -> D | None:
     except ValidationError:
         DROPPED.labels("garbled").inc()
         return None
+
+
+def _leave_open(_room: Room) -> None:
+    """Leave a room without a door."""

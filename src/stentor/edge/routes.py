@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from hmac import compare_digest
 
 from stentor.bus.upstream_wire import PATH
 from stentor.clock import Clock, MonotonicNs, iso_utc
@@ -21,7 +22,7 @@ from stentor.edge.http import (
 )
 from stentor.edge.permits import Permits
 from stentor.edge.plain import Plain, to_plain
-from stentor.edge.playback import Playback, multivariant_response
+from stentor.edge.playback import Playback, multivariant_response, ticket_query
 from stentor.edge.push import turn_away
 from stentor.edge.refusal import refusal
 from stentor.edge.replay_port import ReplayDesk
@@ -46,6 +47,7 @@ _REPLAY = re.compile(r"replay\.m3u8|replay/.+|recording\.(?:m4a|opus|mp3)|proof\
 _MEDIA = re.compile(r"(opus|aac)/(\d{1,9})/(?:(init)\.mp4|(\d{1,12})(?:\.(\d{1,2}))?\.m4s)")
 _READ = ("GET", "HEAD")
 _NOTED = Response(204, {"Cache-Control": NO_STORE, **CORS})
+_CACHE_HEADER = "stentor-cache"
 _DIGITS = re.compile(r"\d{1,12}")
 
 
@@ -70,6 +72,7 @@ class Routes:
         self.shield: Shield
         self.date_line: Callable[[], bytes] = bytes
         self.draining = False
+        self.cache_key = ""
 
     def handle(self, connection: Connection, request: Request) -> Response | None:
         """Answer, or return None and keep the connection. Raises StentorError for a problem document."""
@@ -119,6 +122,9 @@ class Routes:
             return self.permits.acceptance(request, room)
         if rest == "hand":
             return self.hands.take(connection, request, room)
+        return self._read(connection, request, room, rest)
+
+    def _read(self, connection: Connection, request: Request, room: Room, rest: str) -> Response | None:
         if request.method not in _READ:
             raise _not_allowed("GET, HEAD")
         if rest == "state.json":
@@ -129,7 +135,7 @@ class Routes:
         if rest in _LISTEN:
             return self._listen(connection, request, room, _LISTEN[rest])
         if _REPLAY.fullmatch(rest):
-            self._from_replay(connection, request, name, rest)
+            self._from_replay(connection, request, room.document.room, rest)
             return None
         return self._playback(connection, request, room, rest)
 
@@ -146,13 +152,16 @@ class Routes:
         if request.method != "POST":
             raise _not_allowed("POST")
         asked = read_ask(request.body)
-        rehearsal = self.permits.take(request, room)
+        held = self._read_ticket(room, asked.ticket)
+        rehearsal = (held is None or room.door is None) and self.permits.take(request, room)
         if rehearsal:
             self.shield.vouch(request.address)
-        elif asked.ticket is None or self._holder(room, asked.ticket) is None:
+        elif held is None:
             challenge = self.shield.challenge(request, room.document.room, asked.solution)
             if challenge is not None:
                 return challenged(challenge, meanwhile(None, None))
+        if room.door is not None:
+            return room.door.ask(asked.ticket, held, rehearsal=rehearsal)
         ticket = self._tickets.issue(room.document.room, self._clock.wall_ns(), rehearsal=rehearsal)
         return json_response({"admitted": True, "ticket": ticket, "streams": room.streams()})
 
@@ -188,7 +197,11 @@ class Routes:
             return
         push = room.program(rendition).push
         rehearsal = self._note_connected(request, room)
-        if push is not None:
+        if push is None:
+            return
+        if room.door is not None:
+            room.door.push(connection, request, push, None if after is None else Step(after))
+        else:
             push.join(connection, request, None if after is None else Step(after), rehearsal=rehearsal)
 
     def _listen(self, connection: Connection, request: Request, room: Room, name: RenditionName) -> Response | None:
@@ -198,7 +211,10 @@ class Routes:
         if request.method == "HEAD":
             return progressive.head(room.document.title)
         self._note_connected(request, room)
-        progressive.join(connection, room.document.title, self.date_line())
+        if room.door is not None:
+            room.door.listen(connection, request, progressive, room.document.title, self.date_line())
+        else:
+            progressive.join(connection, room.document.title, self.date_line())
         return None
 
     def _playback(self, connection: Connection, request: Request, room: Room, rest: str) -> Response | None:
@@ -206,11 +222,17 @@ class Routes:
             self._gate(room)
             if room.is_over:
                 return _to_replay(room)
+            if room.door is not None and not self._is_cache(request):
+                query = room.door.multivariant(request)
+                self._note_player(request, room)
+                return multivariant_response(_MULTIVARIANT[rest], query)
             self._note_player(request, room)
-            return multivariant_response(_MULTIVARIANT[rest], request)
+            return multivariant_response(_MULTIVARIANT[rest], ticket_query(request))
         rendition = _BOXED.get(rest.removesuffix(".m3u8")) if rest.endswith(".m3u8") else None
         if rendition is not None:
             self._gate(room)
+            if room.door is not None and not self._is_cache(request):
+                room.door.playlist(request)
             self._note_player(request, room)
             return self._boxes(room, rendition).playlist(connection, request)
         match = _MEDIA.fullmatch(rest)
@@ -224,6 +246,11 @@ class Routes:
         if part is None:
             return playback.segment(connection, int(epoch), int(number))
         return playback.part(connection, int(epoch), int(number), int(part))
+
+    def _is_cache(self, request: Request) -> bool:
+        """Tell whether a cache of ours asks: whoever listens by it needs no place, and none is counted."""
+        said = request.headers.get(_CACHE_HEADER)
+        return said is not None and self.cache_key != "" and compare_digest(said.encode(), self.cache_key.encode())
 
     @staticmethod
     def _gate(room: Room) -> None:

@@ -18,10 +18,12 @@ from stentor.edge.balance import Balance, retry_spread_s
 from stentor.edge.cadence import MAX_BLOCK_STEPS
 from stentor.edge.connection import Connection
 from stentor.edge.delivery import Delivery
+from stentor.edge.door_desk import REPORTS, WORDS, DoorDesk
 from stentor.edge.downstream import Downstream, RelaySettings
 from stentor.edge.hands import Hands
 from stentor.edge.http import Limits, Request, Response
 from stentor.edge.installation import Installation
+from stentor.edge.ladder import EdgeLadder
 from stentor.edge.listening import prepare
 from stentor.edge.metrics import CONNECTIONS, FAILURES, REQUESTS
 from stentor.edge.permits import Permits
@@ -36,6 +38,7 @@ from stentor.edge.static import StaticFiles
 from stentor.edge.status import Status
 from stentor.edge.tickets import Tickets
 from stentor.errors import StentorError, Unavailable
+from stentor.room.installation import InstallationDocument
 from stentor.telemetry import logger
 
 TICK_S = 1.0
@@ -59,7 +62,8 @@ class EdgeSettings:
     ``drain_s`` is how long a stop waits for answers under way, ``retry_spread_s`` over how many seconds the
     listeners of push are told to come back at least; ``trusted_proxies`` are the fronts whose word on clients'
     addresses is believed; ``max_block_steps`` is how large blocks become by the edge's own choice; ``shield``: how
-    often an address may ask.
+    often an address may ask; ``cache_key`` is what a cache of ours says to get playlists of rooms with a door;
+    ``leads``: this edge may lead the doors (an edge behind an edge cannot).
     """
 
     name: str
@@ -74,6 +78,8 @@ class EdgeSettings:
     shield: ShieldSettings = ShieldSettings()
     limits: Limits = Limits()
     relays: RelaySettings = RelaySettings()
+    cache_key: str = field(default="", repr=False)
+    leads: bool = True
 
 
 class Edge:
@@ -103,6 +109,8 @@ class Edge:
         self._stopping = asyncio.Event()
         self._delivery = Delivery(clock, settings.max_block_steps)
         self.installation = Installation(bus)
+        self._ladder = EdgeLadder(bus, clock, settings.name)
+        self.installation.changed(self._follow)
         places = Places(settings.staff_url, settings.media_url)
         downstream = Downstream(bus, clock, settings.relays)
         downstream.why_not_ready = self._why_not_ready
@@ -115,14 +123,19 @@ class Edge:
             self.spawn,
             self._delivery.load.timed,
             self.retry_spread_s,
+            lambda: self._ladder.word,
             downstream=downstream,
         )
         self.rooms = Rooms(settings.name, around, replay)
+        self._doors = DoorDesk(settings.name, bus, clock, self.installation, settings.ticket_key, leads=settings.leads)
+        self.rooms.look_at_door, self.rooms.forget_door = self._doors.look, self._doors.gone
         files = StaticFiles(settings.pages, places)
         self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
         self._routes.date_line = self.date_line
+        self._routes.cache_key = settings.cache_key
         self._routes.permits = Permits(self.installation, clock)
-        self._routes.hands = Hands(bus, clock, self.spawn, settings.ticket_key)
+        self._routes.hands = hands = Hands(bus, clock, self.spawn, settings.ticket_key)
+        hands.slower = lambda: self._ladder.slower
         self._routes.status = self._status = Status(bus, clock, self.rooms)
         shield = replace(settings.shield, fronts=settings.trusted_proxies)
         self.shield = Shield(settings.name, clock, shield, settings.ticket_key)
@@ -152,6 +165,7 @@ class Edge:
                 tasks.create_task(self.rooms.watch_rooms()),
                 tasks.create_task(self.rooms.watch_stages()),
                 tasks.create_task(self.installation.watch()),
+                tasks.create_task(self._doors.run()),
                 tasks.create_task(self._status.watch()),
                 tasks.create_task(self._tick()),
                 tasks.create_task(self._delivery.load.beat(self._keep_balance)),
@@ -159,9 +173,11 @@ class Edge:
             async with (
                 self._bus.subscribe(STAGES, self.rooms.take_stage),
                 self._bus.subscribe(AUDIENCES, self.rooms.take_report),
+                self._bus.subscribe(WORDS, self._doors.take_word),
+                self._bus.subscribe(REPORTS, self._doors.take_report),
             ):
                 # Who comes earlier waits in the queue or goes to another edge, and is not told that there is no room.
-                while not self.rooms.synced and not self._stopping.is_set():
+                while not (self.rooms.synced and self.installation.synced) and not self._stopping.is_set():
                     await self._clock.sleep(_SYNC_POLL_S)
                 prepare(listening, self.limits)
                 self._reactor = reactor = Reactor(loop, self._clock, self.limits.stall_s)
@@ -233,9 +249,17 @@ class Edge:
                     behind=len(self._reactor.behind),
                     accept_queue=self._acceptor.queued() if self._acceptor is not None else 0,
                 )
+                await self._ladder.tick(
+                    self.rooms.all(),
+                    self._delivery.sample,
+                    connections=self.connections,
+                    unread=len(self._reactor.behind),
+                    sent=self._reactor.sent_bytes,
+                )
             CONNECTIONS.set(self.connections)
             await self._shield_tick()
             await self.rooms.tick()
+            self._doors.sample()
 
     async def _shield_tick(self) -> None:
         """Have the shield look at the last second; close idle connections early where descriptors run short."""
@@ -246,6 +270,11 @@ class Edge:
             since = self.now() - _SHORT_IDLE_NS
             for connection in [each for each in self.timed if each.is_idle and each.idle_since() <= since]:
                 connection.close()
+
+    def _follow(self, said: InstallationDocument) -> None:
+        """Do as control says for the whole installation."""
+        self._ladder.take(said)
+        self._delivery.least_steps = self._ladder.block_steps
 
     def _keep_balance(self) -> None:
         """Tell the other edges of this machine how many are here, and accept when it is our turn."""

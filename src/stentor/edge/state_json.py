@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from stentor.clock import UnixNs, iso_utc
 from stentor.media.grid import SAMPLE_RATE_HZ, STEP_SAMPLES
 from stentor.room.documents import RoomDocument, StageDocument, StagePerson
+from stentor.room.installation import LadderWord
+from stentor.room.ladder import CAP, RUNGS, is_slower
 from stentor.room.states import OPEN_STATES, RoomState
+
+POLL_S, SLOW_POLL_S = 2.0, 10.0
+"""After how long, at the soonest, a page asks for state.json again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,14 @@ def state_json(
         "staff_url": places.staff_url,
         "streams": streams_json(room.room, places),
         "replay": replay if room.state in (RoomState.ENDED, RoomState.PUBLISHED) else None,
+    }
+
+
+def ladder_json(ladder: LadderWord) -> dict[str, object]:
+    """Return what state.json says of the ladder's step in force, and from it: when to ask again at the soonest."""
+    return {
+        "ladder": {"step": ladder.step, "text": RUNGS[min(ladder.step, CAP)].text},
+        "poll_s": SLOW_POLL_S if is_slower(ladder) else POLL_S,
     }
 
 

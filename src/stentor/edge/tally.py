@@ -13,14 +13,16 @@ class Tally:
 
     Held by whoever takes listeners on. Sums only grow, so that a reader sees what happened between two looks. Those
     of a rehearsal (room/permits) are in the metrics alone, by a transport of their own: they are no audience.
+    ``sent_bytes`` are those of blocks.
     """
 
-    __slots__ = ("cuts", "joins", "leaves")
+    __slots__ = ("cuts", "joins", "leaves", "sent_bytes")
 
     def __init__(self) -> None:
         self.joins: dict[str, int] = {}
         self.leaves: dict[str, dict[str, int]] = {}
         self.cuts: dict[str, dict[str, int]] = {}
+        self.sent_bytes = 0
 
     def joined(self, transport: str, *, rehearsal: bool = False) -> None:
         """Note that somebody began to listen."""

@@ -39,7 +39,9 @@ class CloseCode(IntEnum):
     POLICY = 1008
     TOO_BIG = 1009
     NO_SUCH_ROOM = 4404
-    NOT_OPEN = 4409
+    ELSEWHERE = 4409
+    NOT_OPEN = 4425
+    DOOR = 4429
 
 
 class FrameError(StentorError):

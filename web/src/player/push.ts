@@ -2,6 +2,7 @@
 import type { RoomView } from "../api/types";
 import { Backoff, jitter, retryOf } from "../lib/backoff";
 import { type Frame, Kind, parseFrame } from "./frames";
+import type { Refusal } from "./playback";
 
 export interface Hello {
   rendition: string;
@@ -28,6 +29,8 @@ export interface PushListener {
   resumeAfter(step: number): number;
   /** The server says that the room is closed: look at state.json. */
   closed(): void;
+  /** The door does not let this ticket in; this client ends. */
+  refused(why: Refusal): void;
   /** Connecting has failed this many times in a row. */
   failing(times: number): void;
 }
@@ -35,8 +38,11 @@ export interface PushListener {
 type Message = ({ type: "hello" } & Hello) | ({ type: "state" } & RoomView) | ({ type: "cadence" } & Cadence);
 
 /** The program has ended, no such room, not open: the page looks at state.json and ends this client, or it goes on. */
-const CLOSED = new Set([1000, 4404, 4409]);
+const CLOSED = new Set([1000, 4404, 4425]);
 const CLOSED_WAIT_S = 2;
+const DOOR = 4429;
+/** A close reason that says that the ticket is in use by another page or device. */
+const ELSEWHERE = /^elsewhere\b/;
 /** A takeover may be silent for 3 s; after this and a block another connection is tried beside the silent one. */
 const SILENCE_MS = 3_500;
 /** So long a connection may take to say its first word. */
@@ -98,6 +104,8 @@ export class PushClient {
     url.protocol = url.protocol.replace("http", "ws");
     url.searchParams.set("rendition", this.rendition);
     if (this.step !== null) url.searchParams.set("after", String(this.listener.resumeAfter(this.step)));
+    // Who has been let in here replaces nobody any more.
+    if (this.zeroMs !== null) url.searchParams.delete("here");
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
@@ -177,6 +185,12 @@ export class PushClient {
   }
 
   private ended(code: number, reason: string): void {
+    const refused: Refusal | null = ELSEWHERE.test(reason) ? "elsewhere" : code === DOOR ? "door" : null;
+    if (refused) {
+      this.stop();
+      this.listener.refused(refused);
+      return;
+    }
     const closed = CLOSED.has(code);
     if (this.sockets.size > 0 && !closed) return;
     clearTimeout(this.watchdog);

@@ -1,0 +1,352 @@
+"""The door of one room at this edge: who is let in, and whose connection that is (rules: room/door, docs/door.md).
+
+A place is an *entry*. Push and progressive hold one for as long as their connection lasts; a player of LL-HLS has no
+connection of its own and holds it for 6 s after it last asked for a playlist. Its requests may reach several edges in
+turn: the edge that let it in seals its address and User-Agent into the address of the media playlist (``seat``), and
+the others let pass whoever comes with that seal while the place is held.
+"""
+
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from math import ceil
+from secrets import randbelow
+from typing import Protocol
+
+from stentor.clock import NS_PER_S, UnixNs
+from stentor.edge.asking import SEEN_NS
+from stentor.edge.beacons import origin_key
+from stentor.edge.connection import Connection
+from stentor.edge.door_alive import acknowledges
+from stentor.edge.door_answer import DoorError, ElsewhereError, admitted, meanwhile, waiting
+from stentor.edge.fanout import Fanout, Listener
+from stentor.edge.http import Request, Response
+from stentor.edge.metrics import DOOR_ANSWERS, DOOR_ENTRIES, Leave
+from stentor.edge.progressive import Progressive
+from stentor.edge.push import Push, hang_up, turn_away
+from stentor.edge.tickets import PERIOD_S, Tickets
+from stentor.edge.websocket import CloseCode, accept
+from stentor.media.grid import Step
+from stentor.room.documents import Dials, RoomDocument
+from stentor.room.door import DIRECT, Entrance, Place, Ticket, Verdict
+from stentor.room.door_edge import EdgeDoor
+from stentor.room.door_words import DoorReport, DoorWord
+
+_SEAL_BYTES = 9
+_RENEW_S = PERIOD_S
+"""Who has stood in line for so long gets the same place in a new ticket, well before the old one is too old."""
+_LEAST_WAIT_S = 3.0
+_IN, _WAITS = DOOR_ANSWERS.labels("admitted"), DOOR_ANSWERS.labels("waiting")
+_ENTERED = {verdict: DOOR_ENTRIES.labels(verdict.value) for verdict in Verdict}
+
+_OVER = frozenset({Leave.ROOM_ENDED, Leave.ROOM_GONE, Leave.PROTOCOL, Leave.OVER_LIMIT})
+"""Leaves after which nobody comes back."""
+
+
+class Guarded(Protocol):
+    """A room as its door sees it."""
+
+    document: RoomDocument
+    replay: dict[str, object] | None
+
+    def streams(self) -> dict[str, object]:
+        """Return the addresses of its streams."""
+        ...
+
+    def overflow(self) -> str | None:
+        """Return where one may listen without a place, if there is a cache for that."""
+        ...
+
+    def fanouts(self) -> Iterable[Fanout]:
+        """Return those who are sent blocks."""
+        ...
+
+    def asking(self) -> list[bytes]:
+        """Return the keys of the players of LL-HLS who ask here."""
+        ...
+
+
+class _Player:
+    """A player of LL-HLS: its entry, what seals its address and User-Agent, when it last asked."""
+
+    __slots__ = ("entry", "key", "origin", "seen")
+
+    def __init__(self, key: bytes, entry: int, origin: bytes, seen: int) -> None:
+        self.key, self.entry, self.origin, self.seen = key, entry, origin, seen
+
+
+class RoomDoor:
+    """One room's door. ``now`` returns the door's time (room/door); ``key`` is the secret that edges share."""
+
+    def __init__(
+        self, room: Guarded, edge: str, started_ns: int, tickets: Tickets, key: bytes, now: Callable[[], int]
+    ) -> None:
+        self.room = room.document.room
+        self.rules = EdgeDoor(self.room, edge, started_ns, draw=randbelow, alive=self._alive)
+        self._around = room
+        self._tickets = tickets
+        self._key = key[:64]
+        self._now = now
+        self._streams = json.dumps(room.streams(), separators=(",", ":"))
+        self._meanwhile = meanwhile(room.overflow(), room.replay)
+        self._listeners: dict[Listener, tuple[int, bool]] = {}
+        self._players: dict[bytes, _Player] = {}
+        self._entries: dict[int, Listener | _Player] = {}
+
+    # Standing in line.
+
+    def ask(self, text: str | None, ticket: Ticket | None, *, rehearsal: bool = False) -> Response:
+        """Answer one who asks to come in. ``ticket`` is what their ``text`` says; None: they have none that is good."""
+        now = self._now()
+        answer = self.rules.ask(ticket, now)
+        now_s = now // NS_PER_S
+        if text is None or ticket is None or answer.make or ticket.made_s < now_s - _RENEW_S:
+            rehearsal = rehearsal if ticket is None else ticket.rehearsal
+            made = Ticket(answer.place, answer.holder, now_s, answer.admitted, rehearsal)
+            text = self._tickets.text(self.room, made)
+        if answer.admitted:
+            _IN.inc()
+            return admitted(text, self._streams)
+        _WAITS.inc()
+        return waiting(text, answer, self._meanwhile)
+
+    def _read(self, text: str | None, now: int) -> Ticket | None:
+        return self._tickets.read(self.room, text, UnixNs(now)) if text else None
+
+    # Coming in.
+
+    def push(self, connection: Connection, request: Request, push: Push, after: Step | None) -> None:
+        """Take a listener of push on, or turn them away. Raises UpgradeRequired or BadRequest for no handshake."""
+        accept(request.headers)
+        ticket = self._read(request.query.get("ticket"), self._now())
+        entrance = self._enter(ticket, request)
+        rehearsal = ticket is not None and ticket.rehearsal
+        if entrance.verdict is Verdict.IN:
+            self._hold(
+                entrance.entry, push.join(connection, request, after, rehearsal=rehearsal), ticketed=ticket is not None
+            )
+        elif entrance.verdict is Verdict.ELSEWHERE:
+            turn_away(connection, request, CloseCode.ELSEWHERE, "elsewhere")
+        else:
+            turn_away(connection, request, CloseCode.DOOR, f"door retry={_retry_s(entrance)}")
+
+    def listen(
+        self, connection: Connection, request: Request, progressive: Progressive, title: str, date_line: bytes
+    ) -> None:
+        """Take a progressive listener on. Raises DoorError or ElsewhereError."""
+        ticket = self._read(request.query.get("ticket"), self._now())
+        entrance = self._enter(ticket, request)
+        self._check(entrance)
+        self._hold(entrance.entry, progressive.join(connection, title, date_line), ticketed=ticket is not None)
+
+    def multivariant(self, request: Request) -> str:
+        """Take a place for a player of LL-HLS and return the query of its media playlist.
+
+        A player without a ticket is given one where there is room. Raises DoorError or ElsewhereError.
+        """
+        now = self._now()
+        text = request.query.get("ticket")
+        ticket = self._read(text, now)
+        if ticket is None or text is None:
+            answer = self.rules.ask(None, now)
+            if not answer.admitted:
+                raise self._refusal(answer.retry_after_s)
+            ticket = Ticket(answer.place, answer.holder, now // NS_PER_S, admitted=True)
+            text = self._tickets.text(self.room, ticket)
+        origin = origin_key(request.address, request.user_agent)
+        self._play(ticket, request, origin)
+        return f"ticket={text}&seat={self._seal(ticket.holder, origin)}"
+
+    def playlist(self, request: Request) -> None:
+        """Let a player of LL-HLS that has a place, or may take it up, have its playlist. Raises as ``multivariant``."""
+        origin = origin_key(request.address, request.user_agent)
+        ticket = self._read(request.query.get("ticket"), self._now())
+        if ticket is not None:
+            self._play(ticket, request, origin)
+            return
+        player = self._players.get(origin)  # one that listened before there was a door
+        if player is None:
+            raise self._refusal(0.0)
+        self._asked(player)
+
+    def _play(self, ticket: Ticket, request: Request, origin: bytes) -> None:
+        player = self._players.get(ticket.holder)
+        here = request.query.get("here") == "1"
+        if player is not None and (here or player.origin in (origin, b"")):
+            player.origin = origin
+            self._asked(player)
+            return
+        entrance = self._enter(ticket, request)
+        if entrance.verdict is Verdict.ELSEWHERE and self._sealed(request.query.get("seat"), ticket.holder, origin):
+            return
+        self._check(entrance)
+        player = _Player(ticket.holder, entrance.entry, origin, self._now())
+        self._players[ticket.holder] = self._entries[entrance.entry] = player
+
+    def _asked(self, player: _Player) -> None:
+        del self._players[player.key]  # The longest silent stay first.
+        self._players[player.key] = player
+        player.seen = self._now()
+
+    def _seal(self, holder: bytes, origin: bytes) -> str:
+        seal = blake2b(self.room.encode() + b"\0" + holder + origin, digest_size=_SEAL_BYTES, key=self._key)
+        return urlsafe_b64encode(seal.digest()).decode()
+
+    def _sealed(self, seat: str | None, holder: bytes, origin: bytes) -> bool:
+        return seat is not None and hmac.compare_digest(seat.encode(), self._seal(holder, origin).encode())
+
+    def _enter(self, ticket: Ticket | None, request: Request) -> Entrance:
+        entrance = self.rules.enter(ticket, self._now(), here=request.query.get("here") == "1")
+        _ENTERED[entrance.verdict].inc()
+        if entrance.cut is not None:
+            self._cut(entrance.cut, elsewhere=True)
+        return entrance
+
+    def _check(self, entrance: Entrance) -> None:
+        if entrance.verdict is Verdict.ELSEWHERE:
+            raise ElsewhereError("This ticket is in use: its holder listens by another connection. Add here=1 to move.")
+        if entrance.verdict is Verdict.DOOR:
+            raise self._refusal(entrance.retry_after_s)
+
+    def _refusal(self, wait_s: float) -> DoorError:
+        return DoorError(
+            f"There is a line before this room. Ask for a ticket with POST /r/{self.room}/ticket, "
+            f"or open /r/{self.room}/door, which waits for you.",
+            retry_after_s=max(_LEAST_WAIT_S, wait_s),
+            ticket=f"/r/{self.room}/ticket",
+            page=f"/r/{self.room}/door",
+        )
+
+    # Who is inside.
+
+    def adopt(self) -> None:
+        """Give a place to everybody who listens already: a door that is set up throws nobody out."""
+        now = self._now()
+        for fanout in self._around.fanouts():
+            for listener in fanout:
+                if listener not in self._listeners:
+                    self._keep(listener, self.rules.adopt(None, now), ticketed=False)
+        for key in self._around.asking():
+            if key not in self._players:
+                player = _Player(key, self.rules.adopt(_holding(key, now), now), b"", now)
+                self._players[key] = self._entries[player.entry] = player
+
+    def release(self) -> None:
+        """Let everybody be: there is no door any more."""
+        now = self._now()
+        for entry in self._entries:
+            self.rules.leave(entry, now, dropped=False)
+        for fanout in self._around.fanouts():
+            fanout.gone = None
+        self._entries.clear()
+        self._listeners.clear()
+        self._players.clear()
+
+    def _hold(self, entry: int, listener: Listener, *, ticketed: bool) -> None:
+        if listener.bucket is None:  # It went while it was greeted.
+            self.rules.leave(entry, self._now(), dropped=ticketed)
+        else:
+            self._keep(listener, entry, ticketed=ticketed)
+
+    def _keep(self, listener: Listener, entry: int, *, ticketed: bool) -> None:
+        listener.fanout.gone = self._gone
+        self._listeners[listener] = (entry, ticketed)
+        self._entries[entry] = listener
+
+    def _gone(self, listener: Listener, reason: Leave, by_will: bool) -> None:  # noqa: FBT001 - the fanout's hook
+        entry, ticketed = self._listeners.pop(listener, (0, False))
+        if self._entries.pop(entry, None) is not None:
+            dropped = ticketed and not by_will and reason not in _OVER
+            self.rules.leave(entry, self._now(), dropped=dropped)
+
+    def _cut(self, entry: int, *, elsewhere: bool) -> None:
+        """Close the connection of an entry that has ended."""
+        held = self._entries.pop(entry, None)
+        if isinstance(held, _Player):
+            self._players.pop(held.key, None)
+        elif held is not None:
+            del self._listeners[held]
+            held.fanout.discard(held, Leave.ELSEWHERE if elsewhere else Leave.DOOR)
+            if held.fanout.transport == "push":
+                code, reason = (CloseCode.ELSEWHERE, "elsewhere") if elsewhere else (CloseCode.DOOR, "door")
+                hang_up(held.line, code, reason)
+            else:
+                held.line.close()
+
+    def _alive(self, entry: int) -> bool:
+        held = self._entries.get(entry)
+        if isinstance(held, _Player):
+            return self._now() - held.seen < SEEN_NS
+        return held is not None and acknowledges(held)
+
+    @property
+    def inside(self) -> int:
+        """Return how many hold a place here."""
+        return len(self._entries)
+
+    # What edges and the leader say.
+
+    def take_word(self, word: DoorWord) -> None:
+        """Follow a word of the leader's."""
+        if self.rules.take_word(word, self._now()):
+            self._cut_due()
+
+    def take_report(self, report: DoorReport) -> None:
+        """Hear another edge."""
+        self.rules.take_report(report, self._now())
+        self._cut_due()
+
+    def tick(self) -> DoorReport | None:
+        """Do what is due each half second, and return what to tell the others."""
+        now = self._now()
+        while self._players:
+            player = next(iter(self._players.values()))
+            if now - player.seen < SEEN_NS:
+                break
+            del self._players[player.key]
+            del self._entries[player.entry]
+            self.rules.leave(player.entry, now, dropped=True)
+        self._meanwhile = meanwhile(self._around.overflow(), self._around.replay)
+        self._cut_due()
+        return self.rules.report(now)
+
+    def _cut_due(self) -> None:
+        for cut in self.rules.cuts(self._now()):
+            self._cut(cut.entry, elsewhere=cut.elsewhere)
+
+    def state(self, dials: Dials) -> dict[str, object]:
+        """Return what state.json says of the door; ``dials`` is what the room is set to, where nobody leads yet."""
+        word = self.rules.word
+        if word is None:
+            return door_json(dials, overflow=self._around.overflow())
+        in_force = Dials(cap=word.cap, per_second=word.per_second)
+        because = word.because.value if word.because else None
+        inside, waiting = word.inside, word.waiting
+        return door_json(in_force, inside=inside, waiting=waiting, because=because, overflow=self._around.overflow())
+
+
+def door_json(
+    dials: Dials, *, inside: int = 0, waiting: int = 0, because: str | None = None, overflow: str | None = None
+) -> dict[str, object]:
+    """Return ``door`` of state.json."""
+    return {
+        "guarded": dials.guarded,
+        "cap": dials.cap,
+        "per_second": dials.per_second,
+        "inside": inside,
+        "waiting": waiting,
+        "because": because,
+        "overflow": overflow,
+    }
+
+
+def _holding(key: bytes, now: int) -> Ticket:
+    """Return what a player is known by that listens already."""
+    now_s = now // NS_PER_S
+    return Ticket(Place(now_s, DIRECT), key, now_s, admitted=True)
+
+
+def _retry_s(entrance: Entrance) -> int:
+    return ceil(max(_LEAST_WAIT_S, entrance.retry_after_s))
