@@ -8,6 +8,7 @@ writer, that survive restarts and can be watched. Leases are documents that expi
 One suite (tests/ports) judges every implementation; ``bus/nats`` is the only one in production.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -192,6 +193,11 @@ def door_report_subject(room: str) -> str:
 def meter_subject(edge: str) -> str:
     """Return the core subject on which an edge says who arrives, each 5 s (room/crowd_meter)."""
     return f"meter.{edge.replace('.', '_')}"
+
+
+def load_subject(edge: str) -> str:
+    """Return the core subject on which an edge says how busy it is (room/ladder.LoadReport)."""
+    return f"load.{re.sub(r'[^A-Za-z0-9_-]', '_', edge)}"
 
 
 def origin_subject(room: str, verb: str) -> str:

@@ -237,7 +237,7 @@ class UpstreamBus(Absent):
     # bus.port.Core
 
     async def publish(self, subject: str, payload: bytes) -> None:
-        """Send an audience report up; it comes back from there, as from any bus. Nothing else is sent by an edge."""
+        """Send a report up: of the audience, which comes back from there as from any bus, or of this edge's load."""
         if not self._key:
             self._deliver(subject, payload)
         elif self._socket is None or not self._socket.send(pack(Kind.MESSAGE, subject, payload)):

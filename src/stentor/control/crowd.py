@@ -2,7 +2,7 @@
 
 Edges report sums since they began. What happened lately is the difference of two reports; an edge that begins anew
 begins new sums, and what it had said before stays. Listeners of an edge that was killed have left without a word:
-they leave the count after 7 s, and no leave is counted.
+they leave the count when no report comes (7 s), and no leave is counted.
 """
 
 from collections import Counter, deque
@@ -14,7 +14,6 @@ from pydantic import BaseModel, Field
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.room.documents import JOIN_BOUNDS_MS, LATENCY_BOUNDS_MS, AudienceReport
 
-SILENT_NS = 7 * NS_PER_S
 SAMPLE_S = 10
 WINDOW_S = 300
 HISTORY_S = 600
@@ -161,9 +160,9 @@ class Crowd:
             room.history.append(self.listeners(name) + self.by_beacon(name))
 
     def _living(self, room: str) -> list[_Edge]:
-        newest = self._clock.monotonic_ns() - SILENT_NS
+        now = self._clock.monotonic_ns()
         known = self._rooms.get(room)
-        return [edge for edge in known.edges.values() if edge.at >= newest] if known else []
+        return [edge for edge in known.edges.values() if edge.at >= now - edge.report.good_for_ns] if known else []
 
 
 def _listeners(report: AudienceReport) -> Counter[str]:

@@ -13,7 +13,7 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
 
-from stentor.bus.port import Core, live_audience_subject, live_chunk_subject, live_stage_subject
+from stentor.bus.port import Core, live_audience_subject, live_chunk_subject, live_stage_subject, load_subject
 from stentor.bus.upstream_key import SCHEME, Gate, challenge
 from stentor.bus.upstream_wire import VERSION, Kind, pack, pack_numbered, unpack, unpack_after, unpack_numbered
 from stentor.bus.wire import encode_chunk
@@ -29,6 +29,7 @@ from stentor.media.grid import STEPS_PER_SEGMENT, Segment, first_step, segment_o
 from stentor.media.rendition import RenditionName
 from stentor.room.documents import AudienceReport, RoomDocument, StageDocument
 from stentor.room.hands import HandAsk
+from stentor.room.ladder import LoadReport
 from stentor.telemetry import logger
 
 MAX_RELAYS = 64
@@ -121,6 +122,7 @@ class Downstream:
         self._feeds: dict[Key, Feed] = {}
         self._wanted: dict[Key, set[Below]] = {}
         self._reports: list[tuple[str, AudienceReport]] = []
+        self._loads: list[LoadReport] = []
         self._ticks = 0
 
     # A relay comes and goes.
@@ -248,6 +250,9 @@ class Downstream:
         reports, self._reports = self._reports, []
         for room, report in reports:
             await self._core.publish(live_audience_subject(room), report.to_bytes())
+        loads, self._loads = self._loads, []
+        for load in loads:
+            await self._core.publish(load_subject(load.edge), load.to_bytes())
 
     # What comes up (below.Taken).
 
@@ -267,6 +272,8 @@ class Downstream:
                     self._subscribe(relay, key, unpack_after(payload))
             case ["live", room, "audience"] if kind is Kind.MESSAGE and relay.trusted:
                 self._take_report(room, payload)
+            case ["load", _] if kind is Kind.MESSAGE and relay.trusted:
+                self._take_load(payload)
             case ["control", room, "hand"] if kind is Kind.ASK:
                 self._take_ask(relay, name, room, *unpack_numbered(payload))
             case _:
@@ -332,6 +339,14 @@ class Downstream:
         within = 0 <= report.listeners <= _MAX_LISTENERS and len(self._reports) < _MAX_REPORTS_A_TICK
         if within and f"rooms/{room}" in self._documents:
             self._reports.append((room, report))
+
+    def _take_load(self, payload: bytes) -> None:
+        try:
+            report = LoadReport.model_validate_json(payload)
+        except ValidationError as error:
+            raise MediaError("What a relay says of its load cannot be read.") from error
+        if len(self._loads) < _MAX_REPORTS_A_TICK:
+            self._loads.append(report)
 
 
 def public_stage(stage: StageDocument) -> StageDocument:

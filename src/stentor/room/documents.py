@@ -172,7 +172,7 @@ class AudienceNews(_Document):
 
 
 class AudienceReport(_Document):
-    """Who listens to a room at one edge, sent every 2 s; forgotten after 7 s.
+    """Who listens to a room at one edge, sent each ``every_s`` (2 s); forgotten after ``good_for_ns`` (7 s).
 
     ``by_beacon``: players over all edges whom only their beacons show, not in ``listeners``; every edge says the
     same, so it is not added up. ``joins`` (by transport), ``leaves`` and ``cuts`` (by transport and reason) and
@@ -192,6 +192,12 @@ class AudienceReport(_Document):
     players: dict[str, PlayersReport] = {}
     rehearsal: int = 0
     news: AudienceNews | None = None
+    every_s: float = 2.0
+
+    @property
+    def good_for_ns(self) -> int:
+        """Return after how long without another one it is forgotten."""
+        return int(3.5e9 * min(max(self.every_s, 1.0), 30.0))
 
 
 class EventKind(StrEnum):
