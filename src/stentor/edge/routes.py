@@ -142,11 +142,13 @@ class Routes:
     def _page(self, request: Request, name: str) -> Response:
         if request.method not in _READ:
             raise _not_allowed("GET, HEAD")
+        if "plain" in request.query:
+            return to_plain(request, name)
         try:
             self._rooms.get(name)
         except NotFound:
             return self._files.page(request, 404)
-        return to_plain(request, name) if "plain" in request.query else self._files.page(request)
+        return self._files.page(request)
 
     def _ticket(self, request: Request, room: Room) -> Response:
         if request.method != "POST":

@@ -14,6 +14,7 @@ from stentor.room.states import OPEN_STATES, RoomState
 _KINDS = {"m4a": "audio/mp4", "opus": "audio/ogg", "mp3": "audio/mpeg"}
 _SOON_NS = 600 * NS_PER_S
 _CHALLENGED_S = 15
+_CHALLENGE = "challenge"
 
 
 class Answer(BaseModel):
@@ -62,7 +63,9 @@ def door_page(view: DoorView, words: Words, frame: Frame) -> bytes:
     else:
         frame = replace(frame, refresh_s=_until_open_s(view))
         pieces.append(_before(view, words))
-    pieces.append(element("p", link(frame.to(f"/r/{room.room}"), words.t("door.room")), class_="row"))
+    if answer is None or answer.because == _CHALLENGE:
+        # Nobody who stands in line or listens is led away: without a script the room's page comes back here anew.
+        pieces.append(element("p", link(frame.to(f"/r/{room.room}"), words.t("door.room")), class_="row"))
     return page(words, frame, foreign(room.title), join(*pieces))
 
 
@@ -147,7 +150,7 @@ def _inside(view: DoorView, answer: Answer, words: Words, frame: Frame) -> Safe:
         lines.append(element("p", words.t("door.inside.hold")))
     back = link(frame.itself(ticket=answer.ticket or ""), words.t("door.inside.back"))
     lines += [element("p", words.t("door.inside.broken"), class_="hint"), element("p", back, class_="row")]
-    player = element("code", text(f"{base}/listen.mp3{ticket}"), dir="ltr")
+    player = element("a", Safe("listen.mp3"), href=f"{base}/listen.mp3{ticket}", dir="ltr")
     lines.append(element("p", join(words.t("door.player"), " ", player), class_="hint"))
     return element("section", join(*lines), class_="card")
 

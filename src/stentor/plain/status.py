@@ -13,6 +13,7 @@ from stentor.room.status import AWAY_NS, Happening, StatusDocument, StatusEvent
 
 REFRESH_S = 15
 _LAST_STEP = 5
+_MOST_PLANNED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,10 @@ class StatusView:
         return sorted(found, key=lambda room: (-self.of(room).listeners - self.of(room).waiting, room.room))
 
     @property
-    def next_room(self) -> RoomDocument | None:
-        """Return the room that opens next."""
-        planned = [room for room in self.rooms if room.state is RoomState.SCHEDULED and room.planned_start_ns]
-        return min(planned, key=lambda room: room.planned_start_ns or 0, default=None)
+    def planned_rooms(self) -> list[tuple[int, RoomDocument]]:
+        """Return the rooms that open by themselves, each with its time, the next one first."""
+        planned = [(room.planned_start_ns or 0, room) for room in self.rooms if room.state is RoomState.SCHEDULED]
+        return sorted((each for each in planned if each[0]), key=lambda each: (each[0], each[1].room))
 
     @property
     def waiting(self) -> int:
@@ -61,7 +62,7 @@ class StatusView:
     @property
     def zone(self) -> tzinfo:
         """Return the zone of the rooms that are open, or of the next one; UTC where they differ or name none."""
-        about = self.open_rooms or [room for room in (self.next_room,) if room is not None]
+        about = self.open_rooms or [room for _, room in self.planned_rooms[:1]]
         names = {room.time_zone for room in about}
         return zone_of(names.pop() if len(names) == 1 else None)
 
@@ -106,9 +107,6 @@ def _more(view: StatusView, words: Words, said: Summary) -> list[Safe]:
         lines.append(words.t("line.away"))
         if view.said is not None:
             lines.append(words.t("line.as-of", when=words.clock(view.said.at_ns, view.zone)))
-    if said.key == "nothing" and (room := view.next_room) is not None and room.planned_start_ns is not None:
-        when = words.moment(room.planned_start_ns, zone_of(room.time_zone))
-        lines.append(words.t("status.next-room", title=foreign(room.title, room.language), when=when))
     if view.waiting:
         lines.append(join(words.n("waiting", view.waiting), "."))
     if said.key == "slowly":
@@ -130,6 +128,7 @@ def status_page(view: StatusView, words: Words, frame: Frame, *, copy: bool = Fa
         element("section", join(head, more), class_=f"card level-{said.level}"),
         _measures(view, words),
         _rooms(view, words, frame),
+        _planned(view, words, frame),
         _next(view, words, frame, copy=copy),
         _history(view, words),
     )
@@ -158,6 +157,15 @@ def _rooms(view: StatusView, words: Words, frame: Frame) -> Safe:
             facts.append(element("span", words.n("waiting", numbers.waiting)))
         lines.append(element("li", join(element("p", title), element("p", join(*facts), class_="facts"))))
     return _section(words.t("status.rooms"), element("ul", join(*lines), class_="lines"))
+
+
+def _planned(view: StatusView, words: Words, frame: Frame) -> Safe:
+    lines = []
+    for start_ns, room in view.planned_rooms[:_MOST_PLANNED]:
+        title = element("a", foreign(room.title, room.language), href=f"{frame.site}/r/{room.room}")
+        when = words.moment(start_ns, zone_of(room.time_zone))
+        lines.append(element("li", join(element("p", title), element("p", when, class_="facts"))))
+    return _section(words.t("status.soon"), element("ul", join(*lines), class_="lines")) if lines else Safe("")
 
 
 def _next(view: StatusView, words: Words, frame: Frame, *, copy: bool) -> Safe:

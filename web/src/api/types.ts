@@ -64,6 +64,14 @@ export interface RoomView extends RoomHead {
   replay: Replay | null;
 }
 
+/** What the status page tells, the newest first; `copied`: how it stands with its copy in the object store. */
+export interface InstallationStatus {
+  url: string;
+  next_update_at: string | null;
+  events: { id: string; at: string; kind: string; room: string | null; text: string }[];
+  copied: { written_at: string | null; problem: string | null } | null;
+}
+
 export interface RoomListing {
   room: string;
   title: string;

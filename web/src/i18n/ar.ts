@@ -16,6 +16,7 @@ export const ar: Catalogue = {
   "app.share": "مشاركة",
   "app.save": "حفظ",
   "app.rooms": "كل الغرف",
+  "app.status": "حالة الخدمة",
 
   "state.draft": "مسودة",
   "state.scheduled": "مجدولة",

@@ -16,6 +16,7 @@ export const en = {
   "app.share": "Share",
   "app.save": "Save",
   "app.rooms": "All rooms",
+  "app.status": "Status of the service",
 
   // States
   "state.draft": "Draft",

@@ -323,6 +323,20 @@ export const enStaff = {
   "form.saved": "Saved",
 
   // Operator
+  "status.title": "Status page",
+  "status.text": "Everybody reads there what happens. Add your own words, and say when more will come.",
+  "status.open": "Open the status page",
+  "status.next": "Promised: more at {when}.",
+  "status.label": "A sentence to everybody",
+  "status.promise": "The next update comes",
+  "status.promise.none": "without a promise",
+  "status.promise.in": { one: "within {count} minute", other: "within {count} minutes" },
+  "status.say": "Put it on the status page",
+  "status.back": "Take it back",
+  "status.copy": "The copy in the object store was written {when}.",
+  "status.copy.none": "The object store has no copy of the status page yet.",
+  "status.copy.old": "The copy in the object store is old: {when}.",
+
   "operator.title": "Rooms on this server",
   "operator.create": "New room",
   "operator.create.submit": "Create the room",

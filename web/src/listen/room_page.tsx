@@ -8,6 +8,7 @@ import { Player } from "../player/player";
 import { Icon } from "../ui/icons";
 import { Message, Page, StatePill } from "../ui/parts";
 import { RoomFeed } from "./feed";
+import { Foot } from "./foot";
 import { HandCard } from "./hand_card";
 import { LivePlayer } from "./live_player";
 import { Proof } from "./proof";
@@ -50,7 +51,7 @@ export function RoomPage({ id }: { id: string }) {
     }
   }, [room, player, autostart]);
   return (
-    <Page home={false}>
+    <Page home={false} foot={<Foot />}>
       {status === "loading" && <p role="status">{t("app.loading")}</p>}
       {status === "unknown" && (
         <Message title={t("room.unknown.title")} text={t("room.unknown.text", { room: id })} testid="unknown-room">

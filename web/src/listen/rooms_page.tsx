@@ -5,6 +5,7 @@ import { useI18n } from "../i18n/i18n";
 import type { TextKey } from "../i18n/i18n";
 import { Backoff, jitter } from "../lib/backoff";
 import { Page, StatePill } from "../ui/parts";
+import { Foot } from "./foot";
 
 const SECTIONS: { title: TextKey; holds: (room: RoomListing) => boolean }[] = [
   { title: "rooms.now", holds: (room) => isOpen(room.state) },
@@ -52,7 +53,7 @@ export function RoomsPage() {
   });
   const shown = rooms?.filter((room) => room.state !== "draft") ?? [];
   return (
-    <Page home>
+    <Page home foot={<Foot />}>
       <div class="lead">
         <h1>{t("rooms.title")}</h1>
         <p>{t("rooms.lead")}</p>

@@ -1,5 +1,5 @@
 /** The staff API, and its problems (RFC 9457). */
-import type { Audience, Block, Hands, Link, NotReady, Role, Session, StaffRoom, Stage } from "../api/types";
+import type { Audience, Block, Hands, InstallationStatus, Link, NotReady, Role, Session, StaffRoom, Stage } from "../api/types";
 
 /** An answer that is no success. `status` 0: there was no answer. */
 export class Problem extends Error {
@@ -203,6 +203,18 @@ export class StaffApi {
 
   lowerOwnHand(room: string): Promise<Hands> {
     return this.call("DELETE", `rooms/${room}/hands/me`);
+  }
+
+  status(): Promise<InstallationStatus> {
+    return this.call("GET", "installation/status");
+  }
+
+  sayStatus(text: string, nextUpdateS: number | null): Promise<InstallationStatus> {
+    return this.call("POST", "installation/status", { text, next_update_s: nextUpdateS });
+  }
+
+  takeBackStatus(event: string): Promise<void> {
+    return this.call("DELETE", `installation/status/${event}`);
   }
 
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -6,6 +6,7 @@ import { Button, Page, StatePill } from "../ui/parts";
 import type { RoomFields, StaffApi } from "./api";
 import { LinkBox } from "./links_card";
 import { RoomForm } from "./room_form";
+import { StatusCard } from "./status_card";
 import { useAction } from "./use_action";
 
 const POLL_MS = 5_000;
@@ -72,6 +73,7 @@ export function OperatorPage({ api }: { api: StaffApi }) {
             </p>
           )}
         </section>
+        <StatusCard api={api} />
       </div>
     </Page>
   );

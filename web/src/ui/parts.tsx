@@ -132,8 +132,15 @@ function LanguageSwitch() {
   );
 }
 
-/** The frame of every page: header, main, language. */
-export function Page({ children, home, wide }: { children: ComponentChildren; home: boolean; wide?: boolean }) {
+/** The frame of every page: header, main, language; listeners' pages have a foot. */
+interface PageProps {
+  children: ComponentChildren;
+  home: boolean;
+  wide?: boolean;
+  foot?: ComponentChildren;
+}
+
+export function Page({ children, home, wide, foot }: PageProps) {
   const { t } = useI18n();
   return (
     <div class={`page ${wide ? "page-wide" : ""}`}>
@@ -156,6 +163,7 @@ export function Page({ children, home, wide }: { children: ComponentChildren; ho
       <main id="content" tabIndex={-1}>
         {children}
       </main>
+      {foot}
     </div>
   );
 }

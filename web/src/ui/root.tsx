@@ -8,5 +8,7 @@ function Root({ children }: { children: ComponentChildren }) {
 
 export function show(page: ComponentChildren): void {
   const app = document.getElementById("app");
-  if (app) render(<Root>{page}</Root>, app);
+  if (!app) return;
+  app.textContent = "";
+  render(<Root>{page}</Root>, app);
 }
