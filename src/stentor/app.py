@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from stentor.clock import Clock, SystemClock
 from stentor.config import Settings
 from stentor.declared import fingerprint
-from stentor.errors import StentorError
+from stentor.errors import ConfigError, StentorError
 from stentor.process import edge_name, running_process
 from stentor.supervisor.machine import PROCESS_VARIABLE, socket_dir
 from stentor.supervisor.private import SOCKET_VARIABLE
@@ -107,6 +107,18 @@ async def command_line_link(settings: Settings) -> str:
         return await control.command_line_link()
 
 
+@asynccontextmanager
+async def bus_alone(settings: Settings, role: str) -> AsyncIterator["Bus"]:
+    """Give the bus to a command that is no part of the installation: no endpoint, no certificate."""
+    from stentor.process import connected_bus
+    from stentor.supervisor.private import Health
+
+    if not settings.nats_url:
+        raise ConfigError("Say where the bus is that workers join by: --nats-url nats://bus.example.org:4222")
+    async with connected_bus(settings, SystemClock(), role, f"{role}-{os.getpid()}", Health()) as bus:
+        yield bus
+
+
 async def run_edge(settings: Settings) -> None:
     """Run one edge."""
     from stentor.edge.addresses import networks
@@ -134,6 +146,9 @@ async def run_edge(settings: Settings) -> None:
                 relays=RelaySettings(settings.relay_key, settings.public_relays),
                 max_block_steps=settings.max_block_steps,
                 trusted_proxies=networks(settings.trusted_proxies),
+                cache_key=settings.cache_key,
+                leads=not settings.upstream,
+                reports=not settings.upstream or bool(settings.relay_key),
                 shield=ShieldSettings(Rates.of(settings.limits), networks(settings.allow), networks(settings.deny)),
             )
             replay = _replay(settings, process.clock)

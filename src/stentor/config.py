@@ -208,6 +208,12 @@ class Settings(BaseSettings):
         description="For `edge` without NATS: the audience port of another edge to feed from, https://radio.example.org",
         json_schema_extra=_extra(BACKENDS),
     )
+    cache_key: str = Field(
+        "",
+        repr=False,
+        description="What a cache before the edges says in Stentor-Cache to get playlists of rooms with a door.",
+        json_schema_extra=_extra(BACKENDS, secret=True),
+    )
     relay_key: str = Field(
         "",
         repr=False,

@@ -41,6 +41,10 @@ _LEAST_WAIT_S = 3.0
 _IN, _WAITS = DOOR_ANSWERS.labels("admitted"), DOOR_ANSWERS.labels("waiting")
 _ENTERED = {verdict: DOOR_ENTRIES.labels(verdict.value) for verdict in Verdict}
 
+_SHUT = (
+    "There is a line before this room, and this server, which is fed from another one, may let nobody in. "
+    "Go where the program comes from."
+)
 _OVER = frozenset({Leave.ROOM_ENDED, Leave.ROOM_GONE, Leave.PROTOCOL, Leave.OVER_LIMIT})
 """Leaves after which nobody comes back."""
 
@@ -78,13 +82,17 @@ class _Player:
 
 
 class RoomDoor:
-    """One room's door. ``now`` returns the door's time (room/door); ``key`` is the secret that edges share."""
+    """One room's door. ``now`` returns the door's time (room/door); ``key`` is the secret that edges share.
+
+    ``shut``: this edge is not heard by the others, and lets nobody in.
+    """
 
     def __init__(
         self, room: Guarded, edge: str, started_ns: int, tickets: Tickets, key: bytes, now: Callable[[], int]
     ) -> None:
         self.room = room.document.room
         self.rules = EdgeDoor(self.room, edge, started_ns, draw=randbelow, alive=self._alive)
+        self.shut = False
         self._around = room
         self._tickets = tickets
         self._key = key[:64]
@@ -99,6 +107,8 @@ class RoomDoor:
 
     def ask(self, text: str | None, ticket: Ticket | None, *, rehearsal: bool = False) -> Response:
         """Answer one who asks to come in. ``ticket`` is what their ``text`` says; None: they have none that is good."""
+        if self.shut:
+            raise DoorError(_SHUT)
         now = self._now()
         answer = self.rules.ask(ticket, now)
         now_s = now // NS_PER_S
@@ -288,10 +298,12 @@ class RoomDoor:
 
     # What edges and the leader say.
 
-    def take_word(self, word: DoorWord) -> None:
-        """Follow a word of the leader's."""
-        if self.rules.take_word(word, self._now()):
+    def take_word(self, word: DoorWord) -> bool:
+        """Follow a word of the leader's; return False when it is not newer than what is known."""
+        newer = self.rules.take_word(word, self._now())
+        if newer:
             self._cut_due()
+        return newer
 
     def take_report(self, report: DoorReport) -> None:
         """Hear another edge."""

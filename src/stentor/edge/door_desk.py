@@ -7,6 +7,7 @@ while the bus is away, doors go by what they know.
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from stentor.bus.port import Bus, Document, door_report_subject
 from stentor.clock import NS_PER_S, Clock
 from stentor.edge.door import RoomDoor
+from stentor.edge.door_below import DoorsBelow
 from stentor.edge.door_leader import BUCKET, LEASE_KEY, DoorLeader, Led
 from stentor.edge.installation import Installation
 from stentor.edge.metrics import DOOR_INSIDE, DOOR_WAITING, DROPPED
@@ -34,22 +36,32 @@ log = logger("edge")
 D = TypeVar("D", DoorWord, DoorReport)
 
 
-class DoorDesk:
-    """Holds the doors; ``edge`` is this edge's name, ``key`` the secret that edges share.
+@dataclass(frozen=True, slots=True)
+class DoorSettings:
+    """``key`` is the secret that edges share.
 
-    ``leads``: this edge may lead them. An edge behind an edge may not: it writes no documents.
+    ``leads``: this edge may lead the doors. An edge behind an edge may not, it writes no documents. ``reports``: it is
+    heard; where it is not, it lets nobody into a room with a door.
     """
 
+    key: bytes
+    leads: bool = True
+    reports: bool = True
+
+
+class DoorDesk:
+    """Holds the doors; ``edge`` is this edge's name, ``below`` the edges that feed themselves from it."""
+
     def __init__(
-        self, edge: str, bus: Bus, clock: Clock, installation: Installation, key: bytes, *, leads: bool = True
+        self, edge: str, bus: Bus, clock: Clock, installation: Installation, below: DoorsBelow, settings: DoorSettings
     ) -> None:
-        self.tickets = Tickets(key)
-        self._leads = leads
+        self._tickets = Tickets(settings.key)
+        self._settings = settings
+        self._below = below
         self._edge = edge
         self._bus = bus
         self._clock = clock
         self._installation = installation
-        self._key = key
         self._wall_ns = clock.wall_ns() - clock.monotonic_ns()
         self._started_ns = self.now()
         self._rooms: dict[str, Room] = {}
@@ -76,6 +88,7 @@ class DoorDesk:
         elif not wanted and room.door is not None:
             room.door.release()
             room.door = None
+            self._below.door_gone(room.document.room)
             log.info("door_taken_away", room=room.document.room)
         if wanted:
             self._some.set()
@@ -92,7 +105,8 @@ class DoorDesk:
         return some and document.state not in _OVER
 
     def _made(self, room: Room) -> RoomDoor:
-        door = RoomDoor(room, self._edge, self._started_ns, self.tickets, self._key, self.now)
+        door = RoomDoor(room, self._edge, self._started_ns, self._tickets, self._settings.key, self.now)
+        door.shut = not self._settings.reports
         self._doors[door.room] = door
         return door
 
@@ -117,16 +131,16 @@ class DoorDesk:
         """Return how many have begun to listen to any room, at all edges, since they began."""
         return sum(room.audience.joins_anywhere() for room in self._rooms.values())
 
-    def hear_word(self, word: DoorWord) -> None:
+    def hear_word(self, word: DoorWord, payload: bytes) -> None:
         """Follow a word, the own leader's or another's."""
         room = self._rooms.get(word.room)
-        if room is not None and room.door is not None:
-            room.door.take_word(word)
+        if room is not None and room.door is not None and room.door.take_word(word):
+            self._below.word_heard(word.room, payload)
 
     def sample(self) -> None:
         """Note how many have come so far; to be called once a second."""
         self._ticks += 1
-        if self._leads and self._ticks % _SAMPLE_EVERY == 0:
+        if self._settings.leads and self._ticks % _SAMPLE_EVERY == 0:
             self._leader.sample()
 
     # The bus.
@@ -135,7 +149,7 @@ class DoorDesk:
         """Take a word from the bus."""
         word = _parse(DoorWord, payload)
         if word is not None:
-            self.hear_word(word)
+            self.hear_word(word, payload)
 
     def take_report(self, _subject: str, payload: bytes) -> None:
         """Take an edge's report from the bus."""
@@ -144,6 +158,7 @@ class DoorDesk:
         if report is None or room is None or room.door is None or report.edge == self._edge:
             return
         room.door.take_report(report)
+        self._below.report_heard(report.room, payload)
         self._leader.take_report(report)
 
     async def watch(self) -> None:
@@ -161,7 +176,7 @@ class DoorDesk:
         """Say each half second how the doors stand here, and lead them all if that falls to this edge."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.watch())
-            if self._leads:
+            if self._settings.leads:
                 tasks.create_task(self._leader.run(self._some))
             while True:
                 await self._some.wait()
@@ -176,7 +191,9 @@ class DoorDesk:
             report = door.tick()
             if report is not None:
                 self._leader.take_report(report)
-                await self._bus.publish(door_report_subject(door.room), report.to_bytes())
+                payload = report.to_bytes()
+                self._below.report_heard(door.room, payload)
+                await self._bus.publish(door_report_subject(door.room), payload)
         words = [door.rules.word for door in doors]
         DOOR_INSIDE.set(sum(door.inside for door in doors))
         DOOR_WAITING.set(sum(word.waiting for word in words if word is not None))

@@ -68,8 +68,8 @@ class Desk(Protocol):
         """Return how many have begun to listen to any room, at all edges, since they began."""
         ...
 
-    def hear_word(self, word: DoorWord) -> None:
-        """Follow a word."""
+    def hear_word(self, word: DoorWord, payload: bytes) -> None:
+        """Follow a word, also as it is on the bus."""
         ...
 
 
@@ -249,7 +249,7 @@ class DoorLeader:
                 self._away.note(error.detail, room=word.room)
                 return
         await self._bus.publish(door_word_subject(word.room), payload)
-        self._desk.hear_word(word)
+        self._desk.hear_word(word, payload)
 
     def _not_stored(self, tenure: _Tenure, word: DoorWord) -> None:
         """Begin a room anew from what somebody else has stored, perhaps a leader of an earlier term at its last."""

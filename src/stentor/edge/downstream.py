@@ -20,6 +20,7 @@ from stentor.bus.wire import encode_chunk
 from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.below import Below
 from stentor.edge.connection import Connection
+from stentor.edge.door_below import DoorsBelow
 from stentor.edge.http import Request, Response, problem
 from stentor.edge.relay import HISTORY_SEGMENTS
 from stentor.edge.websocket import CloseCode, Opcode, accept, frame
@@ -124,6 +125,7 @@ class Downstream:
         self._reports: list[tuple[str, AudienceReport]] = []
         self._loads: list[LoadReport] = []
         self._ticks = 0
+        self.doors = DoorsBelow(core, self._tell)
 
     # A relay comes and goes.
 
@@ -148,7 +150,9 @@ class Downstream:
         _relays_now.set(len(self._relays))
         log.info("relay_joined", edge=edge or "without a key", address=connection.address)
         stages = (said for room, (_, _, said) in self._stages.items() if f"rooms/{room}" in self._documents)
-        relay.send(b"".join((*self._documents.values(), *stages, _say(Kind.COMPLETE), self._status())), burst=True)
+        doors = self.doors.said(trusted=relay.trusted)
+        said = (*self._documents.values(), *stages, doors, _say(Kind.COMPLETE), self._status())
+        relay.send(b"".join(said), burst=True)
         return None
 
     def _challenge(self, header: str) -> Response:
@@ -274,6 +278,8 @@ class Downstream:
                 self._take_report(room, payload)
             case ["load", _] if kind is Kind.MESSAGE and relay.trusted:
                 self._take_load(payload)
+            case ["door", room, "report"] if kind is Kind.MESSAGE and relay.trusted:
+                self.doors.take_report(room, payload)
             case ["control", room, "hand"] if kind is Kind.ASK:
                 self._take_ask(relay, name, room, *unpack_numbered(payload))
             case _:

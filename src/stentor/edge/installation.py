@@ -15,12 +15,16 @@ log = logger("edge")
 
 
 class Installation:
-    """Holds the newest document; before the first one, and once it is gone, what holds where nothing was said."""
+    """Holds the newest document; before the first one, and once it is gone, what holds where nothing was said.
+
+    ``said`` is called with every document of the bucket, as edges below want to hear them.
+    """
 
     def __init__(self, documents: Documents) -> None:
         self.document = InstallationDocument()
         self.synced = False
         self._documents = documents
+        self.said: Callable[[Document], None] = _unsaid
         self._callbacks: list[Callable[[InstallationDocument], None]] = []
 
     def changed(self, callback: Callable[[InstallationDocument], None]) -> None:
@@ -33,8 +37,10 @@ class Installation:
         async for document in self._documents.watch(BUCKET):
             if document is None:
                 self.synced = True
-            elif document.key == KEY:
-                self._take(document)
+            else:
+                self.said(document)
+                if document.key == KEY:
+                    self._take(document)
 
     def _take(self, document: Document) -> None:
         try:
@@ -46,3 +52,7 @@ class Installation:
         log.info("installation_changed", ladder=self.document.ladder.step, guarded=self.document.door.guarded)
         for callback in self._callbacks:
             callback(self.document)
+
+
+def _unsaid(_document: Document) -> None:
+    """Tell nobody."""

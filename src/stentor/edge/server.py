@@ -18,7 +18,7 @@ from stentor.edge.balance import Balance, retry_spread_s
 from stentor.edge.cadence import MAX_BLOCK_STEPS
 from stentor.edge.connection import Connection
 from stentor.edge.delivery import Delivery
-from stentor.edge.door_desk import REPORTS, WORDS, DoorDesk
+from stentor.edge.door_desk import REPORTS, WORDS, DoorDesk, DoorSettings
 from stentor.edge.downstream import Downstream, RelaySettings
 from stentor.edge.hands import Hands
 from stentor.edge.http import Limits, Request, Response
@@ -63,7 +63,8 @@ class EdgeSettings:
     listeners of push are told to come back at least; ``trusted_proxies`` are the fronts whose word on clients'
     addresses is believed; ``max_block_steps`` is how large blocks become by the edge's own choice; ``shield``: how
     often an address may ask; ``cache_key`` is what a cache of ours says to get playlists of rooms with a door;
-    ``leads``: this edge may lead the doors (an edge behind an edge cannot).
+    ``leads``: this edge may lead the doors (an edge behind an edge cannot), ``reports``: the others believe what it
+    says of them.
     """
 
     name: str
@@ -80,6 +81,7 @@ class EdgeSettings:
     relays: RelaySettings = RelaySettings()
     cache_key: str = field(default="", repr=False)
     leads: bool = True
+    reports: bool = True
 
 
 class Edge:
@@ -127,7 +129,10 @@ class Edge:
             downstream=downstream,
         )
         self.rooms = Rooms(settings.name, around, replay)
-        self._doors = DoorDesk(settings.name, bus, clock, self.installation, settings.ticket_key, leads=settings.leads)
+        door_settings = DoorSettings(settings.ticket_key, leads=settings.leads, reports=settings.reports)
+        self._doors = DoorDesk(settings.name, bus, clock, self.installation, downstream.doors, door_settings)
+        downstream.doors.spawn = self.spawn
+        self.installation.said = downstream.doors.document_changed
         self.rooms.look_at_door, self.rooms.forget_door = self._doors.look, self._doors.gone
         files = StaticFiles(settings.pages, places)
         self._routes = Routes(self.rooms, files, Tickets(settings.ticket_key), clock, replay, self.spawn)
