@@ -80,9 +80,10 @@ async def wav_room(
     drain_s: float = 0.5,
     relays: RelaySettings | None = None,
     media_url: str = "",
+    clock: Clock | None = None,
 ) -> AsyncIterator[WavRoom]:
     """Serve one room until the context ends; everything that was started is ended."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     bus = MemoryBus(clock)
     document = room_document("demo", clock, state)
     await bus.put("rooms", "demo", document.to_bytes())
