@@ -1,5 +1,16 @@
 /** The staff API, and its problems (RFC 9457). */
-import type { Audience, Block, Hands, InstallationStatus, Link, NotReady, Role, Session, StaffRoom, Stage } from "../api/types";
+import type {
+  Audience,
+  Block,
+  Hands,
+  InstallationStatus,
+  Link,
+  NotReady,
+  Role,
+  Session,
+  StaffRoom,
+  Stage,
+} from "../api/types";
 
 /** An answer that is no success. `status` 0: there was no answer. */
 export class Problem extends Error {
