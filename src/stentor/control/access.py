@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Request
 from stentor.control.attendance import Attendance
 from stentor.control.door_rules import DoorRules
 from stentor.control.hand_rules import HandRules
+from stentor.control.ladder_rules import LadderRules
 from stentor.control.limits import FailureLimit
 from stentor.control.parts import Parts
 from stentor.control.rehearsal_rules import RehearsalRules
@@ -30,6 +31,7 @@ class Rules:
     succession: Succession
     hands: HandRules
     door: DoorRules
+    ladder: LadderRules
     rehearsals: RehearsalRules
     status: StatusRules
     failures: FailureLimit
@@ -44,9 +46,11 @@ def make_rules(parts: Parts) -> Rules:
     succession = Succession(parts, attendance, staff, stage)
     hands = HandRules(parts, staff, stage, rooms)
     door = DoorRules(parts, rooms)
+    ladder = LadderRules(parts)
     rehearsals = RehearsalRules(parts, rooms)
     status = StatusRules(parts)
-    return Rules(parts, rooms, staff, stage, succession, hands, door, rehearsals, status, FailureLimit(parts.clock))
+    failures = FailureLimit(parts.clock)
+    return Rules(parts, rooms, staff, stage, succession, hands, door, ladder, rehearsals, status, failures)
 
 
 async def rules_of(request: Request) -> Rules:

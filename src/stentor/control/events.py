@@ -23,11 +23,11 @@ async def events(room: RoomPath, rules: Using, who: Who) -> StreamingResponse:
     """Stream what happens. First everything as it is, then each change; a comment every 10 s.
 
     `room` (the room), `stage` (who is on stage and what the program is), `audience` (as `GET …/audience` shows it, at
-    most once a second), `hands` (as `GET …/hands`), `door` (as `GET …/door`, at most once a second),
-    `link` (one's own link first, then each that changes, of others for those who may see links; `asked_code`: another
-    device asks for it), `role` (`person`, `name`, `role`, `why`: "given", "handed-over" or "host-absent", `by`),
-    `session` (`replaced`: this page no longer counts, and the stream ends). A page that does not read is cut: connect
-    again.
+    most once a second), `hands` (as `GET …/hands`), `door` (as `GET …/door`, at most once a second), `ladder` (its
+    step in force), `link` (one's own link first, then each that changes, of others for those who may see links;
+    `asked_code`: another device asks for it), `role` (`person`, `name`, `role`, `why`: "given", "handed-over" or
+    "host-absent", `by`), `session` (`replaced`: this page no longer counts, and the stream ends). A page that does not
+    read is cut: connect again.
     """
     who.require(room, Action.WATCH)
     await rules.rooms.get(room)
@@ -51,6 +51,7 @@ async def _frames(rules: Rules, follower: Follower) -> AsyncIterator[bytes]:
         line = await rules.hands.shown(follower.room, follower.role, follower.person)
         yield event("hands", line.model_dump_json())
         yield event("door", (await rules.door.shown(follower.room)).model_dump_json())
+        yield event("ladder", rules.ladder.word().model_dump_json())
         async for frame in follower.frames():
             yield frame
     finally:

@@ -92,6 +92,7 @@ class Control:
                 group.create_task(self.rules.succession.run(), name="succession"),
                 group.create_task(self.rules.hands.run(), name="hands"),
                 group.create_task(self.rules.door.run(), name="door"),
+                group.create_task(self.rules.ladder.run(), name="ladder"),
                 group.create_task(self.rules.status.run(), name="status"),
             ]
             try:

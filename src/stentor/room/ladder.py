@@ -137,7 +137,7 @@ class LoadReport(BaseModel):
             case Cause.QUEUE:
                 return f"{self.accept_queue:,} connections wait for {self.edge} to accept them"
             case _:
-                return f"{self.edge} uses {self.cpu_share:.0%} of a core"
+                return f"{self.edge} uses {100 * self.cpu_share:.0f} % of a core"
 
 
 def least_blocks(word: LadderWord) -> int:
@@ -286,5 +286,5 @@ def _short(reports: Iterable[LoadReport]) -> list[tuple[Cause, LoadReport]]:
 
 def _because(short: list[tuple[Cause, LoadReport]], edges: int) -> tuple[Cause, str]:
     cause, worst = max(short, key=lambda each: (each[1].connections, each[1].loop_lag_s))
-    many = f"{len(short)} of {edges} edges are short of time or line" if edges > 1 else "The edge is short of it"
-    return cause, f"{many}: {worst.said(cause)}."
+    many = f"{len(short)} of {edges} edges are" if edges > 1 else "The edge is"
+    return cause, f"{many} short of time or line: {worst.said(cause)}."
