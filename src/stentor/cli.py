@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -251,6 +252,65 @@ def door(
 
 
 # --- Verbs that answer
+
+
+@app.command(epilog="Example: stentor rehearse evening --listeners 2000 --per-second 200 --data-dir /var/lib/stentor")
+@_with_settings
+def rehearse(  # noqa: PLR0913 - one flag each
+    settings: Settings,
+    room: Annotated[str, typer.Argument(help="The room's address; it must be open. --listeners says how many come.")],
+    per_second: Annotated[float, typer.Option(min=0.1, help="How many come each second.")],
+    at: Annotated[datetime | None, typer.Option(help="When the first one comes, by this machine's clock.")] = None,
+    hold: Annotated[float, typer.Option(min=0, help="Seconds for which all stay.")] = 120.0,
+    push_share: Annotated[float, typer.Option(min=0, max=1, help="Share that takes the push, not LL-HLS.")] = 0.9,
+    url: Annotated[str, typer.Option(help="Public address of the listeners' port; default: the installation's.")] = "",
+    workers: Annotated[list[str] | None, typer.Option(help="Bus that workers of other machines have joined.")] = None,
+    processes: Annotated[int, typer.Option(min=0, help="Workers on this machine; 0: one a core.")] = 0,
+    networks: Annotated[list[str] | None, typer.Option("--from", help="Network that workers come from.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Local address to come from; may be repeated.")] = None,
+    permit: Annotated[str, typer.Option(help="A permit that somebody else's operator gave you.")] = "",
+    authority: Annotated[Path | None, typer.Option(help="PEM file of who signed the certificate.")] = None,
+    report: Annotated[Path, typer.Option(help="Folder for the verdict.")] = Path(),
+    assets: Annotated[bool, typer.Option("--assets/--no-assets", help="Load the page's files, too.")] = True,  # noqa: FBT002 - a flag
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Have a crowd that is not there come through the public doors, and say what became of it."""
+    from stentor.verbs.rehearse import Asked
+    from stentor.verbs.rehearse import rehearse as run
+
+    if not settings.listeners:
+        raise ConfigError("Say how many listeners are to come: --listeners 2000.")
+    asked = Asked(
+        room=room,
+        listeners=settings.listeners,
+        per_second=per_second,
+        at=at,
+        hold_s=hold,
+        push_share=push_share,
+        url=url,
+        permit=permit,
+        processes=processes,
+        workers=tuple(workers or ()),
+        networks=tuple(networks or ()),
+        sources=tuple(source or ()),
+        authority=authority,
+        report=report,
+        browses=assets,
+    )
+    sys.exit(_run(run(settings, asked, confirm=not yes)))
+
+
+@app.command("rehearse-worker", epilog="Example: stentor rehearse-worker --nats-url nats://bus.example.org:4222")
+@_with_settings
+def rehearse_worker(
+    settings: Settings,
+    name: Annotated[str, typer.Option(help="What reports call this worker.")] = "",
+    pipes: Annotated[bool, typer.Option("--pipes", hidden=True)] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Be a worker of a rehearsal: wait on the bus for one that calls, take part in it, and end."""
+    from stentor.verbs.rehearse import worker
+
+    _run(worker(settings, name, pipes=pipes))
 
 
 @app.command("operator-link")

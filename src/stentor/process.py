@@ -70,7 +70,9 @@ async def running_process(settings: Settings, role: str) -> AsyncIterator[Proces
         beat = ticker.create_task(_every_second(clock))
         stack.callback(beat.cancel)
         below = role == "edge" and settings.upstream
-        opening = _upstream(settings, clock, name, health) if below else _bus(settings, clock, role, name, health)
+        opening = (
+            _upstream(settings, clock, name, health) if below else connected_bus(settings, clock, role, name, health)
+        )
         bus: Bus = await stack.enter_async_context(opening)
         yield Process(name, clock, bus, health, stop)
         health.starting = True
@@ -96,7 +98,10 @@ async def _every_second(clock: Clock) -> None:
 
 
 @asynccontextmanager
-async def _bus(settings: Settings, clock: Clock, role: str, name: str, health: Health) -> AsyncIterator["NatsBus"]:
+async def connected_bus(
+    settings: Settings, clock: Clock, role: str, name: str, health: Health
+) -> AsyncIterator["NatsBus"]:
+    """Connect to the bus that the settings name; wait for it as long as it is away."""
     from stentor.bus.nats import NatsBus
 
     servers = settings.nats_url.split(",")

@@ -74,12 +74,14 @@ class Course:
 class Coordinator:
     """Runs one rehearsal. ``interrupt`` ends it early and cleanly: everybody leaves, and there is a verdict."""
 
-    def __init__(self, plan: Plan, clock: Clock, crews: list[Crew], *, expected: int) -> None:
+    def __init__(self, plan: Plan, clock: Clock, crews: list[Crew], *, expected: int, gather_s: float = 0.0) -> None:
+        """``expected`` workers are waited for; more are taken that answer within ``gather_s``."""
         self.course = Course(plan)
         self._plan = plan
         self._clock = clock
         self._crews = crews
         self._expected = expected
+        self._gather_s = gather_s
         self._heard_ns: dict[str, int] = {}
         self._interrupted = asyncio.Event()
         self._done: set[str] = set()
@@ -132,9 +134,12 @@ class Coordinator:
 
     async def _call(self) -> None:
         """Call until as many workers have answered as are expected."""
-        end_ns = self._clock.monotonic_ns() + int(_CALL_S * NS_PER_S)
-        while len(self._heard_ns) < self._expected and not self._interrupted.is_set():
-            if self._clock.monotonic_ns() > end_ns:
+        begun_ns = self._clock.monotonic_ns()
+        while not self._interrupted.is_set():
+            passed_s = (self._clock.monotonic_ns() - begun_ns) / NS_PER_S
+            if len(self._heard_ns) >= self._expected and passed_s >= self._gather_s:
+                break
+            if passed_s > _CALL_S:
                 raise Unavailable(
                     f"Of {self._expected} workers {len(self._heard_ns)} answered within {_CALL_S:g} s. Start them with "
                     "`stentor rehearse-worker`, or ask for fewer."
