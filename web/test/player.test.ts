@@ -110,6 +110,7 @@ describe("PushClient", () => {
     state: [] as RoomView[],
     frames: [] as Frame[],
     closed: 0,
+    refused: [] as string[],
     failing: [] as number[],
   };
   let client: PushClient;
@@ -123,7 +124,7 @@ describe("PushClient", () => {
     vi.useFakeTimers();
     vi.stubGlobal("WebSocket", FakeSocket);
     FakeSocket.all = [];
-    Object.assign(told, { hello: [], cadence: [], state: [], frames: [], closed: 0, failing: [] });
+    Object.assign(told, { hello: [], cadence: [], state: [], frames: [], closed: 0, refused: [], failing: [] });
     client = new PushClient("/r/demo/push", "opus", {
       hello: (hello) => told.hello.push(hello),
       cadence: (cadence) => told.cadence.push(cadence),
@@ -131,6 +132,7 @@ describe("PushClient", () => {
       frame: (frame) => told.frames.push(frame),
       resumeAfter: (step) => step,
       closed: () => (told.closed += 1),
+      refused: (why) => told.refused.push(why),
       failing: (times) => told.failing.push(times),
     });
     client.start();
@@ -182,9 +184,19 @@ describe("PushClient", () => {
   });
 
   it("has the page look at the room's state when the server says it is closed", () => {
-    last().onclose?.({ code: 4409, reason: "" });
+    last().onclose?.({ code: 4425, reason: "" });
     expect(told.closed).toBe(1);
     expect(told.failing).toEqual([]);
+  });
+
+  it.each([
+    [4429, "door retry=3", "door"],
+    [4409, "elsewhere", "elsewhere"],
+  ])("ends when it is refused by %i", async (code, reason, why) => {
+    last().onclose?.({ code, reason });
+    expect(told.refused).toEqual([why]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(FakeSocket.all).toHaveLength(1);
   });
 
   it("takes silence for a dead connection", async () => {

@@ -59,6 +59,8 @@ export interface RoomView extends RoomHead {
   audience: { listeners: number; by_beacon?: number };
   /** How much sound comes at once over the push. */
   delivery?: { block_steps: number; block_s: number };
+  /** Who gets in; `guarded`: there is a line, and listeners need a ticket. */
+  door?: { guarded: boolean; cap: number | null; inside: number; waiting: number; overflow?: string | number | null };
   staff_url: string | null;
   streams: Streams;
   replay: Replay | null;

@@ -134,6 +134,54 @@ export const en = {
   "replay.download.mp3": "MP3",
   "replay.download.mp3.hint": "for old players",
 
+  // Standing in line at the door
+  "line.title": "You are in line",
+  "line.title.early": "You are here before the doors open",
+  "line.place": "Your place",
+  "line.wait": "Your turn comes",
+  "line.wait.unknown": "nobody can tell yet",
+  "line.wait.moment": "within a minute",
+  "line.wait.about": "in about {time}",
+  "line.because.doors-closed":
+    "Everybody who is in line when the doors open has the same chance: the order is drawn then. Coming earlier or asking more often changes nothing.",
+  "line.because.rate-lowered":
+    "It takes longer than was said: people are let in more slowly now, so that the sound stays good for everybody.",
+  "line.because.cap-lowered":
+    "It takes longer than was said: fewer people can listen at once now. Nobody loses their place.",
+  "line.because.slower-than-thought":
+    "It takes longer than was said: fewer people leave than was thought. Nobody came in before you.",
+  "line.because.missed-turn":
+    "Your turn came while this page could not be reached, and somebody else was let in. You have a new place.",
+  "line.because.counting": "Everybody who came in the same second is being counted. Your place is known in a moment.",
+  "line.because.challenge":
+    "Very many requests come from your network. Your device is working something out that shows that it is not one of a flood. You need not do anything.",
+  "line.away": "The server does not answer at the moment. You are still in line, and this page asks again by itself.",
+  "line.touch": "Tap here once, so that the sound can begin by itself",
+  "line.hint": "Leave this page open: you come in by yourself when it is your turn. Loading it again keeps your place.",
+  "line.hint.early": "Leave this page open: you come in by yourself when it is your turn.",
+  "line.meanwhile": "Meanwhile",
+  "line.on-air": "The room is on air.",
+  "line.speaking": "Speaking now: {names}",
+  "line.overflow": "Listen now, some seconds later",
+  "line.overflow.stop": "Stop listening",
+  "line.overflow.hint": "The sound comes through caches that hold any number of people. You keep your place in line.",
+  "line.remind": "Call me when it is my turn",
+  "line.remind.on": "You will be called",
+  "line.remind.denied":
+    "This browser may not call you: it is forbidden in its settings. The tab’s name shows your place.",
+  "line.turn": "It is your turn: you are in.",
+  "line.leave": "Leave the line",
+  "line.next": "Asked again in {seconds} s",
+  "line.asking": "Asking…",
+  "line.said": "Your place in line: {place}. Your turn comes {wait}.",
+  "line.early":
+    "Only a certain number of people can listen to this room at once. Stand in line now, and you have the same chance as everybody who is here when the doors open.",
+  "line.early.join": "Stand in line",
+  "line.elsewhere": "You are listening elsewhere",
+  "line.elsewhere.text":
+    "A place in this room is for one listener, and yours is in use in another tab or on another device. You can listen here instead; the other one ends then.",
+  "line.elsewhere.here": "Listen here",
+
   // Raising one's hand
   "hand.title": "Do you want to speak?",
   "hand.text": "Raise your hand, and the hosts see your name. When they call on you, you can go on stage.",

@@ -14,6 +14,8 @@ const ENOUGH_ON_PUSH_MS = 30_000;
 /** The talk is over and its replay is made in a moment. */
 const POLL_FOR_REPLAY_MS = [700, 1_500] as const;
 const REPLAY_DUE_MS = 60_000;
+/** Whoever stands in line asks at the door anyway. */
+const POLL_IN_LINE_MS = [12_000, 20_000] as const;
 const POLL_UNKNOWN_MS = [8_000, 15_000] as const;
 const TIMEOUT_MS = 8_000;
 const REACH_MS = 3_000;
@@ -30,10 +32,11 @@ export class RoomFeed {
 
   private readonly url: string;
 
-  /** `onPush` tells whether the push is connected now. */
+  /** `onPush` tells whether the push is connected now, `inLine` whether one waits at the door. */
   constructor(
     id: string,
     private readonly onPush: () => boolean,
+    private readonly inLine: () => boolean,
   ) {
     this.url = `/r/${encodeURIComponent(id)}/state.json`;
   }
@@ -107,6 +110,7 @@ export class RoomFeed {
   }
 
   private get pollMs(): readonly [number, number] {
+    if (this.inLine()) return POLL_IN_LINE_MS;
     const { room } = this.store.get();
     const awaited = room?.recorded && !room.replay && room.ended_at;
     const since = awaited ? this.serverNow() - Date.parse(room.ended_at ?? "") : Number.POSITIVE_INFINITY;

@@ -25,11 +25,21 @@ function hintKey(room: RoomView, listening: boolean): TextKey | null {
   return null;
 }
 
-export function LivePlayer({ room, player }: { room: RoomView; player: Player }) {
+interface Props {
+  room: RoomView;
+  player: Player;
+  /** Begins to listen, by way of the door where there is one. */
+  listen: () => void;
+  stop: () => void;
+  /** The door is being asked. */
+  asking: boolean;
+}
+
+export function LivePlayer({ room, player, listen, stop, asking }: Props) {
   const { t, number } = useI18n();
   const state = useStore(player.store);
-  const listening = state.status !== "idle" && state.status !== "blocked";
-  const toggle = () => (listening ? player.stop() : player.play(room.streams));
+  const listening = asking || (state.status !== "idle" && state.status !== "blocked");
+  const toggle = () => (listening ? stop() : listen());
   const hint = hintKey(room, listening);
   const blocks = room.delivery;
   useLockScreen(room, player, listening);
@@ -53,7 +63,7 @@ export function LivePlayer({ room, player }: { room: RoomView; player: Player })
             {listening ? <Waves moving={state.status === "playing"} /> : t("player.listen")}
           </p>
           <p role="status" data-testid="player-status" data-status={state.status}>
-            {t(statusKey(state, room))}
+            {t(asking ? "player.connecting" : statusKey(state, room))}
           </p>
         </div>
       </div>

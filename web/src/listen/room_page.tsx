@@ -1,7 +1,7 @@
 /** The room's page: one address through the room's whole life. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { isOpen, type RoomView } from "../api/types";
-import { useI18n } from "../i18n/i18n";
+import { type I18n, language, useI18n } from "../i18n/i18n";
 import { useStore } from "../lib/store";
 import { Beacon } from "../player/beacon";
 import { Player } from "../player/player";
@@ -10,46 +10,97 @@ import { Message, Page, StatePill } from "../ui/parts";
 import { RoomFeed } from "./feed";
 import { Foot } from "./foot";
 import { HandCard } from "./hand_card";
+import { type LineState, PlaceInLine } from "./line";
+import { LineCard } from "./line_card";
 import { LivePlayer } from "./live_player";
 import { Proof } from "./proof";
+import { remind } from "./reminder";
 import { ReplayCard } from "./replay_card";
 import { Scheduled } from "./scheduled";
 import { StageCard } from "./stage_card";
 import { expose } from "./test_state";
 
-function useRoom(id: string): { feed: RoomFeed; player: Player } {
-  const both = useMemo(() => {
-    const feed: RoomFeed = new RoomFeed(id, () => player.onPush);
+interface Parts {
+  feed: RoomFeed;
+  player: Player;
+  line: PlaceInLine;
+}
+
+function useRoom(id: string): Parts {
+  const parts = useMemo(() => {
+    const feed: RoomFeed = new RoomFeed(
+      id,
+      () => player.onPush,
+      () => line.waiting,
+    );
+    const line: PlaceInLine = new PlaceInLine(id, {
+      solve: () => Promise.reject(new Error("nothing to solve it with")),
+      admitted: (ticket, streams) => {
+        const { room } = feed.store.get();
+        const given = streams ?? room?.streams;
+        if (given) player.play(given, ticket);
+        const { t } = language.get();
+        remind.tell(id, room?.title ?? t("app.name"), t("line.turn"));
+      },
+    });
     const via = new URLSearchParams(window.location.search).get("via");
     const player: Player = new Player(via, feed.serverNow, {
       state: (room) => feed.pushed(room),
       closed: () => void feed.ask(),
       reachable: feed.reachable,
+      refused: (why) => line.refused(why),
     });
+    player.store.watch(() => player.store.get().status === "playing" && line.heard());
     new Beacon(id, player);
-    expose(player);
-    return { feed, player };
+    expose(player, line);
+    return { feed, player, line };
   }, [id]);
-  useEffect(() => both.feed.start(), [both]);
-  return both;
+  useEffect(() => {
+    parts.feed.start();
+    parts.line.start();
+    return () => parts.line.stop();
+  }, [parts]);
+  return parts;
+}
+
+/** What the tab is called: one's place in line comes first. */
+function titleOf({ t, number }: I18n, room: RoomView | null, { status, position }: LineState): string {
+  const name = room ? `${room.title} · ${t("app.name")}` : t("app.name");
+  if (status === "elsewhere" || status === "in") return name;
+  return position === null ? `… ${name}` : `(${number(position)}) ${name}`;
 }
 
 export function RoomPage({ id }: { id: string }) {
-  const { t } = useI18n();
-  const { feed, player } = useRoom(id);
+  const i18n = useI18n();
+  const { t } = i18n;
+  const { feed, player, line } = useRoom(id);
   const { status, room } = useStore(feed.store);
+  const place = useStore(line.store);
   const [autostart, setAutostart] = useState(false);
   useEffect(() => {
-    document.title = room ? `${room.title} · ${t("app.name")}` : t("app.name");
+    document.title = titleOf(i18n, room, place);
   });
+  const listen = () => {
+    if (!room) return;
+    if (!room.door?.guarded) {
+      player.play(room.streams);
+      return;
+    }
+    player.hold();
+    line.enter();
+  };
   useEffect(() => {
     if (!room) return;
     if (!isOpen(room.state) && player.active) player.stop();
+    if (isOver(room.state) && place.status !== "in") {
+      line.leave();
+      player.stop();
+    }
     if (isOpen(room.state) && autostart) {
       setAutostart(false);
-      player.play(room.streams);
+      listen();
     }
-  }, [room, player, autostart]);
+  }, [room, player, line, autostart, place]);
   return (
     <Page home={false} foot={<Foot />}>
       {status === "loading" && <p role="status">{t("app.loading")}</p>}
@@ -70,33 +121,60 @@ export function RoomPage({ id }: { id: string }) {
               {t("app.retrying")}
             </p>
           )}
-          <Room room={room} feed={feed} player={player} autostart={autostart} setAutostart={setAutostart} />
+          <Room
+            room={room}
+            feed={feed}
+            player={player}
+            line={line}
+            listen={listen}
+            autostart={autostart}
+            setAutostart={setAutostart}
+          />
         </>
       )}
     </Page>
   );
 }
 
-interface RoomProps {
+interface RoomProps extends Parts {
   room: RoomView;
-  feed: RoomFeed;
-  player: Player;
+  listen: () => void;
   autostart: boolean;
   setAutostart: (on: boolean) => void;
 }
 
-function Room({ room, feed, player, autostart, setAutostart }: RoomProps) {
-  const over = room.state === "ended" || room.state === "published";
+function isOver(state: RoomView["state"]): boolean {
+  return state === "ended" || state === "published";
+}
+
+function Room({ room, feed, player, line, listen, autostart, setAutostart }: RoomProps) {
+  const over = isOver(room.state);
+  const { status } = useStore(line.store);
+  const queues = status === "waiting" || status === "elsewhere";
+  const stop = () => {
+    line.leave();
+    player.stop();
+  };
   return (
     <div class="room" data-testid="room" data-state={room.state}>
       <Head room={room} />
       <Announced room={room} />
       {(room.state === "draft" || room.state === "scheduled") && (
-        <Scheduled room={room} now={feed.serverNow} autostart={autostart} setAutostart={setAutostart} />
+        <Scheduled
+          room={room}
+          now={feed.serverNow}
+          autostart={autostart}
+          setAutostart={setAutostart}
+          guarded={room.door?.guarded ?? false}
+          queue={room.door?.guarded && !queues ? listen : null}
+        />
       )}
+      {!over && queues && <LineCard room={room} line={line} player={player} now={feed.serverNow} />}
       {isOpen(room.state) && (
         <>
-          <LivePlayer room={room} player={player} />
+          {!queues && (
+            <LivePlayer room={room} player={player} listen={listen} stop={stop} asking={status === "asking"} />
+          )}
           <HandCard room={room} />
           <StageCard people={room.people} />
         </>

@@ -20,9 +20,12 @@ interface Props {
   now: () => number;
   autostart: boolean;
   setAutostart: (on: boolean) => void;
+  /** There is a door, at which one may stand in line already: `queue` does; null for who stands there. */
+  guarded: boolean;
+  queue: (() => void) | null;
 }
 
-export function Scheduled({ room, now, autostart, setAutostart }: Props) {
+export function Scheduled({ room, now, autostart, setAutostart, guarded, queue }: Props) {
   const { t } = useI18n();
   const start = room.planned_start ? Date.parse(room.planned_start) : null;
   return (
@@ -34,26 +37,38 @@ export function Scheduled({ room, now, autostart, setAutostart }: Props) {
           <Countdown at={start} now={now} />
           <Times at={start} zone={knownZone(room.time_zone)} />
           <div class="row">
-            <Button icon="calendar" onClick={() => save(room, start, now())} testid="add-to-calendar">
+            <Button icon="calendar" onClick={() => saveDate(room, start, now())} testid="add-to-calendar">
               {t("room.calendar")}
             </Button>
             <span class="hint">{t("room.calendar.hint")}</span>
           </div>
         </>
       )}
-      <label class="switch">
-        <input
-          type="checkbox"
-          role="switch"
-          checked={autostart}
-          onChange={(event) => setAutostart(event.currentTarget.checked)}
-          data-testid="autostart"
-        />
-        <span>
-          {t("room.autostart")}
-          <small>{t("room.autostart.hint")}</small>
-        </span>
-      </label>
+      {queue && (
+        <>
+          <p class="hint">{t("line.early")}</p>
+          <div class="row">
+            <Button kind="primary" icon="people" onClick={queue} testid="line-early">
+              {t("line.early.join")}
+            </Button>
+          </div>
+        </>
+      )}
+      {!guarded && (
+        <label class="switch">
+          <input
+            type="checkbox"
+            role="switch"
+            checked={autostart}
+            onChange={(event) => setAutostart(event.currentTarget.checked)}
+            data-testid="autostart"
+          />
+          <span>
+            {t("room.autostart")}
+            <small>{t("room.autostart.hint")}</small>
+          </span>
+        </label>
+      )}
     </section>
   );
 }
@@ -99,7 +114,8 @@ function Times({ at, zone }: { at: number; zone: string | null }) {
   );
 }
 
-function save(room: RoomView, startMs: number, stampMs: number): void {
+/** Hands the room's beginning to the browser as a file for calendars. */
+export function saveDate(room: RoomView, startMs: number, stampMs: number): void {
   const { origin, host } = window.location;
   const text = calendar({
     uid: `${room.room}@${host}`,

@@ -1,8 +1,10 @@
 /** `window.stentor`: what the players are doing, for tests and for people who help others. */
 import type { Player } from "../player/player";
+import type { PlaceInLine } from "./line";
 import type { ReplayPlayer } from "../player/replay";
 
 interface Exposed {
+  line: { readonly status: string; readonly position: number | null };
   player: {
     readonly transport: string | null;
     readonly codec: string | null;
@@ -27,9 +29,17 @@ declare global {
   }
 }
 
-export function expose(player: Player): void {
+export function expose(player: Player, line: PlaceInLine): void {
   const state = () => player.store.get();
   window.stentor = {
+    line: {
+      get status() {
+        return line.store.get().status;
+      },
+      get position() {
+        return line.store.get().position;
+      },
+    },
     player: {
       get transport() {
         return state().transport;

@@ -3,6 +3,7 @@ import { jitter } from "../lib/backoff";
 import type { Transport } from "./playback";
 import type { Player, Status } from "./player";
 import { Tally } from "./tally";
+import { heldTicket } from "./ticket";
 
 const EVERY_MS = [27_000, 33_000] as const;
 const LOOK_MS = 20;
@@ -32,7 +33,7 @@ export class Beacon {
 
   /** Beacons go to the page's own origin, wherever the sound comes from. */
   constructor(
-    room: string,
+    private readonly room: string,
     private readonly player: Player,
   ) {
     this.url = `/r/${encodeURIComponent(room)}/beacon`;
@@ -88,6 +89,7 @@ export class Beacon {
 
   /** A listener behind a cache is seen by its beacons alone, and edges count those that carry a ticket of theirs. */
   private async fetchTicket(): Promise<void> {
+    this.ticket = heldTicket(this.room) ?? this.ticket;
     if (this.ticket !== null || REPORTED[this.transport] !== "hls") return;
     try {
       const response = await fetch(this.ticketUrl, { method: "POST", credentials: "omit" });

@@ -3,7 +3,7 @@ import type Hls from "hls.js";
 import type { ErrorData, Events, FragChangedData } from "hls.js";
 import { Backoff } from "../lib/backoff";
 import { nudge } from "./nudge";
-import { elementAheadS, type Figures, play, type Playback, type PlaybackListener } from "./playback";
+import { elementAheadS, type Figures, play, type Playback, type PlaybackListener, type Refusal } from "./playback";
 
 const FAILURES = 4;
 
@@ -90,6 +90,11 @@ export class HlsPlayback implements Playback {
   private failed(data: ErrorData): void {
     const { hls } = this;
     if (!data.fatal || !hls) return;
+    const refused = refusalOf(data);
+    if (refused) {
+      this.listener.refused(refused);
+      return;
+    }
     const wait = this.backoff.next();
     if (this.backoff.failures > FAILURES) {
       this.listener.failed(`hls: ${data.details}`);
@@ -104,4 +109,11 @@ export class HlsPlayback implements Playback {
       if (!this.stopped) hls.loadSource(new URL(this.url, window.location.href).href);
     }, wait);
   }
+}
+
+/** Reads out of the answer to a playlist whether the door refused it (the problems `door` and `elsewhere`). */
+function refusalOf(data: ErrorData): Refusal | null {
+  const answer = data.networkDetails as { responseText?: string } | null;
+  const found = /problem:(door|elsewhere)\b/.exec(answer?.responseText ?? "");
+  return (found?.[1] as Refusal | undefined) ?? null;
 }

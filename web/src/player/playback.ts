@@ -3,6 +3,9 @@ import type { RoomView } from "../api/types";
 
 export type Transport = "push" | "hls" | "native" | "progressive";
 
+/** `door`: the ticket is none that lets one in (any more). `elsewhere`: another page or device listens with it. */
+export type Refusal = "door" | "elsewhere";
+
 export interface Figures {
   latencyS: number | null;
   bufferedS: number;
@@ -31,6 +34,7 @@ export interface PlaybackListener {
   doubted(reason: string): void;
   /** The server says the room is not open. */
   closed(): void;
+  refused(why: Refusal): void;
   state(room: RoomView): void;
 }
 

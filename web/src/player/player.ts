@@ -5,8 +5,10 @@ import { kept } from "../lib/storage";
 import { AAC, abilities, OPUS, transports } from "./choice";
 import { HlsPlayback } from "./hls_playback";
 import { NativePlayback } from "./native_playback";
-import type { Playback, PlaybackListener, Transport } from "./playback";
+import type { Playback, PlaybackListener, Refusal, Transport } from "./playback";
 import { PushPlayback } from "./push_playback";
+import { silence } from "./silence";
+import { type Entry, withEntry } from "./ticket";
 
 export type Status = "idle" | "connecting" | "playing" | "stalled" | "blocked" | "failed";
 
@@ -33,6 +35,8 @@ export interface PlayerListener {
   closed(): void;
   /** The server answers at all. */
   reachable(): Promise<boolean>;
+  /** The room's door lets this ticket, or nobody without one, in; or the ticket is in use elsewhere. */
+  refused(why: Refusal): void;
 }
 
 /** No sound for so long after the start: try another way. */
@@ -40,11 +44,15 @@ const PATIENCE_MS = 8_000;
 const FIGURES_MS = 500;
 const ALL_FAILED_WAIT_MS = 5_000;
 const AWAY_WAIT_MS = 2_000;
+/** What caches can hold. */
+const CACHED: readonly Transport[] = ["hls", "native"];
 
 export class Player {
   readonly audio = document.createElement("audio");
   readonly store: Store<PlayerState>;
-  private readonly order: Transport[];
+  private readonly order: readonly Transport[];
+  private ways: readonly Transport[] = [];
+  private entry: Entry | null = null;
   private readonly can = abilities();
   private index = 0;
   private playback: Playback | null = null;
@@ -93,16 +101,42 @@ export class Player {
     return transport === "push" && (status === "playing" || status === "stalled");
   }
 
-  /** Plays these streams; called inside the listener's click. */
-  play(streams: Streams): void {
+  /** Plays these streams, with a ticket where there is a door; inside the listener's click, or after `hold` was. */
+  play(streams: Streams, ticket: string | null = null): void {
+    this.begin(streams, ticket === null ? null : { ticket, here: false }, this.order);
+  }
+
+  /** Plays here with the ticket of this room that another page or device uses, and ends that one. */
+  playHere(streams: Streams, ticket: string): void {
+    this.begin(streams, { ticket, here: true }, this.order);
+  }
+
+  /** Plays a playlist that caches hold: past the door, and a little later. */
+  playThroughCaches(streams: Streams, playlist: string): void {
+    const ways = this.order.filter((way) => CACHED.includes(way));
+    this.begin({ ...streams, hls: playlist, hls_opus: playlist }, null, ways);
+  }
+
+  private begin(streams: Streams, entry: Entry | null, ways: readonly Transport[]): void {
     this.streams = streams;
+    this.entry = entry;
+    this.ways = ways;
     this.index = 0;
     this.store.patch({ stalls: 0, lastFailure: null });
     this.attempt();
   }
 
+  /** Plays silence from the listener's click on, so that `play` may sound later without another one. */
+  hold(): void {
+    if (this.active) this.stop();
+    this.audio.loop = true;
+    this.audio.src = silence();
+    this.audio.play().catch(() => undefined);
+  }
+
   stop(): void {
     this.end();
+    this.release();
     this.streams = null;
     this.store.patch({ status: "idle", transport: null, codec: null, latencyS: null, bufferedS: 0, epoch: null });
   }
@@ -125,11 +159,19 @@ export class Player {
     this.playback = null;
   }
 
+  private release(): void {
+    if (!this.audio.loop) return;
+    this.audio.loop = false;
+    this.audio.removeAttribute("src");
+    this.audio.load();
+  }
+
   private attempt(): void {
     this.end();
+    this.audio.loop = false;
     this.worked = false;
     this.doubts = 0;
-    const transport = this.order[this.index];
+    const transport = this.ways[this.index];
     if (!transport || !this.streams) return;
     const playback = this.make(transport, this.streams, this.hear(transport));
     this.playback = playback;
@@ -141,17 +183,18 @@ export class Player {
   private make(transport: Transport, streams: Streams, listener: PlaybackListener): Playback {
     const { audio, can, serverNow } = this;
     const codec = can.opus ? "opus" : "aac";
+    const at = (address: string) => withEntry(address, this.entry);
     switch (transport) {
       case "push":
-        return new PushPlayback(audio, streams.push, codec, can.opus ? OPUS : AAC, serverNow, listener);
+        return new PushPlayback(audio, at(streams.push), codec, can.opus ? OPUS : AAC, serverNow, listener);
       case "hls":
-        return new HlsPlayback(audio, can.opus ? streams.hls_opus : streams.hls, codec, serverNow, listener);
+        return new HlsPlayback(audio, at(can.opus ? streams.hls_opus : streams.hls), codec, serverNow, listener);
       case "native":
-        return new NativePlayback(audio, streams.hls, "aac", serverNow, listener);
+        return new NativePlayback(audio, at(streams.hls), "aac", serverNow, listener);
       case "progressive": {
         const mp3 = audio.canPlayType("audio/mpeg") !== "";
         const url = mp3 ? streams.listen.mp3 : streams.listen.aac;
-        return new NativePlayback(audio, url, mp3 ? "mp3" : "aac", serverNow, listener);
+        return new NativePlayback(audio, at(url), mp3 ? "mp3" : "aac", serverNow, listener);
       }
     }
   }
@@ -168,6 +211,7 @@ export class Player {
       failed: (reason) => now(() => this.failed(reason))(),
       doubted: (reason) => now(() => void this.doubted(reason))(),
       closed: now(() => this.listener.closed()),
+      refused: (why) => now(() => this.refused(why))(),
       state: (room) => this.listener.state(room),
     };
   }
@@ -176,7 +220,15 @@ export class Player {
     clearTimeout(this.patience);
     this.worked = true;
     this.doubts = 0;
+    if (this.entry) this.entry.here = false;
     this.store.patch({ status: "playing" });
+  }
+
+  /** Silence goes on meanwhile, so that the listener need not press again. */
+  private refused(why: Refusal): void {
+    this.stop();
+    if (why === "door") this.hold();
+    this.listener.refused(why);
   }
 
   private stalled(agoMs: number): void {
@@ -220,11 +272,16 @@ export class Player {
     this.end();
     this.index += 1;
     this.store.patch({ lastFailure: reason });
-    if (this.index < this.order.length) {
+    if (this.index < this.ways.length) {
       this.attempt();
       return;
     }
     this.index = 0;
+    if (this.entry) {
+      // The browser's own player does not say what the server answered: the door does.
+      this.refused("door");
+      return;
+    }
     this.store.patch({ status: "failed", transport: null });
     this.patience = setTimeout(() => this.attempt(), ALL_FAILED_WAIT_MS);
   }

@@ -34,6 +34,7 @@ export class PushPlayback implements Playback {
       frame: (frame) => this.frame(frame),
       resumeAfter: (step) => this.resumeAfter(step),
       closed: () => listener.closed(),
+      refused: (why) => listener.refused(why),
       failing: (times) => times >= FAILURES && listener.doubted(`push: ${times} failures`),
     });
   }

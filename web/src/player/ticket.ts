@@ -1,0 +1,24 @@
+/** A listener's ticket (docs/door.md): kept in this tab, through reloads, and put on the addresses of the sound. */
+import { tabbed } from "../lib/storage";
+
+/** The ticket of somebody who was let in. `here`: they pressed "listen here", so an older listener of theirs ends. */
+export interface Entry {
+  ticket: string;
+  here: boolean;
+}
+
+export function heldTicket(room: string): string | null {
+  return tabbed.get(`ticket.${room}`);
+}
+
+export function keepTicket(room: string, ticket: string | null): void {
+  tabbed.set(`ticket.${room}`, ticket);
+}
+
+export function withEntry(address: string, entry: Entry | null): string {
+  if (!entry) return address;
+  const url = new URL(address, window.location.href);
+  url.searchParams.set("ticket", entry.ticket);
+  if (entry.here) url.searchParams.set("here", "1");
+  return url.href;
+}
