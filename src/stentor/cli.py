@@ -251,6 +251,20 @@ def door(
     asyncio.run(ask(settings, room, dials(cap, per_second), preview=preview, as_json=as_json))
 
 
+@app.command(epilog="Example: stentor ladder --step 3 --data-dir /var/lib/stentor")
+@_with_settings
+def ladder(
+    settings: Settings,
+    step: Annotated[int | None, typer.Option(min=0, max=5, help="Have a step in force by hand; 0: none.")] = None,
+    auto: Annotated[bool, typer.Option("--auto", help="Leave it to the load again.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Show what is given up under load, in which order and why, or set it; sound is last."""
+    from stentor.verbs.ladder import ladder as ask
+
+    asyncio.run(ask(settings, step, auto=auto, as_json=as_json))
+
+
 # --- Verbs that answer
 
 
