@@ -66,6 +66,6 @@ def _load(load: Json) -> str:
     if not load["edges"]:
         return "No edge has said how it is."
     return (
-        f"edges: {load['edges']}, of them short of time or line: {load['short']} · connections: {load['connections']:,} · "
+        f"edges: {load['edges']}, short of time or line: {load['short']} · connections: {load['connections']:,} · "
         f"the busiest uses {100 * load['cpu_share']:.0f} % of a core, the latest is {load['loop_lag_ms']:.0f} ms late"
     )
