@@ -5,11 +5,14 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Path, Request
 
+from stentor.clock import Clock
 from stentor.control.attendance import Attendance
 from stentor.control.door_rules import DoorRules
 from stentor.control.hand_rules import HandRules
 from stentor.control.ladder_rules import LadderRules
+from stentor.control.lanes import Lanes
 from stentor.control.limits import FailureLimit
+from stentor.control.meter import CrowdMeters
 from stentor.control.parts import Parts
 from stentor.control.rehearsal_rules import RehearsalRules
 from stentor.control.service import RoomRules
@@ -35,6 +38,8 @@ class Rules:
     rehearsals: RehearsalRules
     status: StatusRules
     failures: FailureLimit
+    lanes: Lanes
+    meters: CrowdMeters
 
 
 def make_rules(parts: Parts) -> Rules:
@@ -49,8 +54,11 @@ def make_rules(parts: Parts) -> Rules:
     ladder = LadderRules(parts)
     rehearsals = RehearsalRules(parts, rooms)
     status = StatusRules(parts)
-    failures = FailureLimit(parts.clock)
-    return Rules(parts, rooms, staff, stage, succession, hands, door, ladder, rehearsals, status, failures)
+    return Rules(parts, rooms, staff, stage, succession, hands, door, ladder, rehearsals, status, *_limits(parts.clock))
+
+
+def _limits(clock: Clock) -> tuple[FailureLimit, Lanes, CrowdMeters]:
+    return FailureLimit(clock), Lanes(clock), CrowdMeters(clock)
 
 
 async def rules_of(request: Request) -> Rules:
@@ -68,8 +76,22 @@ def bearer(request: Request) -> str:
 
 async def staff_of(request: Request) -> Staff:
     """Return who asks; raises Unauthenticated."""
-    rules = await rules_of(request)
-    return await rules.staff.authenticate(bearer(request))
+    return await authenticated(await rules_of(request), request)
+
+
+async def authenticated(rules: Rules, request: Request, *, or_link: bool = False) -> Staff:
+    """Return who asks, and give them their own lane; with ``or_link`` a link's own token counts, too.
+
+    Raises Unauthenticated.
+    """
+    token = bearer(request)
+    try:
+        who = await rules.staff.authenticate(token, or_link=or_link)
+    except Unauthenticated:
+        rules.lanes.forget(token)
+        raise
+    rules.lanes.know(token)
+    return who
 
 
 Using = Annotated[Rules, Depends(rules_of)]

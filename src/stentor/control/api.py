@@ -9,6 +9,7 @@ from stentor.clock import Clock
 from stentor.control import (
     announcement,
     audience,
+    crowd_or_attack,
     delivery,
     docs,
     door,
@@ -79,13 +80,14 @@ def app_over(rules: Rules) -> FastAPI:
         permits,
         status,
         audience,
+        crowd_or_attack,
         events,
     ):
         app.include_router(resource.router, prefix="/api/v1")
     for page in (whip, docs, pages):
         app.include_router(page.router)
     app.mount("/assets", pages.Assets(settings))
-    app.add_middleware(Guard, clock=rules.parts.clock, own_origin=settings.staff_url)
+    app.add_middleware(Guard, clock=rules.parts.clock, own_origin=settings.staff_url, lanes=rules.lanes)
     made = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -13,6 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stentor.clock import NS_PER_S, Clock
+from stentor.control.lanes import LANE, Lanes
+from stentor.control.limits import TooManyRequestsError
 from stentor.control.problems import document, response
 from stentor.telemetry import logger
 
@@ -36,9 +38,10 @@ log = logger("control")
 class Guard:
     """ASGI middleware around the whole app. ``own_origin`` is the staff port's public origin."""
 
-    def __init__(self, app: ASGIApp, *, clock: Clock, own_origin: str) -> None:
+    def __init__(self, app: ASGIApp, *, clock: Clock, own_origin: str, lanes: Lanes) -> None:
         self._app = app
         self._clock = clock
+        self._lanes = lanes
         self._own = urlsplit(own_origin).netloc.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,10 +60,20 @@ class Guard:
                 self._log(scope, message["status"], (self._clock.monotonic_ns() - begun_ns) / NS_PER_S)
             await send(message)
 
-        refusal = None if is_whip else self._foreign(scope)
+        refusal = self._too_many(scope) or (None if is_whip else self._foreign(scope))
         if refusal is None and scope["method"] in _UNSAFE:
             refusal, receive = await _read_body(scope, receive)
         await (self._app if refusal is None else response(refusal))(scope, receive, answer)
+
+    def _too_many(self, scope: Scope) -> dict[str, object] | None:
+        """Return a refusal where more is asked for than a session, or an address without one, may ask."""
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        lane = scope.get("state", {}).get(LANE)
+        try:
+            self._lanes.ask(lane, address_of(scope), token.strip() if scheme.lower() == "bearer" else "")
+        except TooManyRequestsError as error:
+            return error.problem()
+        return None
 
     def _foreign(self, scope: Scope) -> dict[str, object] | None:
         """Return a refusal of a request that another site's page made (WHIP clients may come from anywhere)."""

@@ -1,15 +1,16 @@
-"""A token bucket per address: how often somebody may fail before they are asked to wait."""
+"""How often somebody may fail before they are asked to wait."""
 
-from collections import OrderedDict
+from math import ceil
 
-from stentor.clock import NS_PER_S, Clock
+from stentor.clock import Clock
 from stentor.errors import RequestError
+from stentor.room.rate import Rate
 
 _ADDRESSES = 10_000
 
 
 class TooManyRequestsError(RequestError):
-    """Failed too often: wait."""
+    """Failed, or asked, too often: wait."""
 
     status = 429
     slug = "too-many-requests"
@@ -20,20 +21,13 @@ class FailureLimit:
 
     def __init__(self, clock: Clock, *, burst: int = 20, refill_s: float = 3.0) -> None:
         self._clock = clock
-        self._burst = burst
-        self._refill_ns = int(refill_s * NS_PER_S)
-        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._rate = Rate(burst, 1 / refill_s, _ADDRESSES)
 
     def fail(self, address: str) -> None:
         """Count a failure; raises TooManyRequestsError when it was one too many."""
-        now = self._clock.monotonic_ns()
-        left, at = self._buckets.pop(address, (float(self._burst), now))
-        left = min(self._burst, left + (now - at) / self._refill_ns)
-        self._buckets[address] = (max(0.0, left - 1), now)
-        if len(self._buckets) > _ADDRESSES:
-            self._buckets.popitem(last=False)
-        if left < 1:
-            seconds = max(1, round((1 - left) * self._refill_ns / NS_PER_S))
+        wait_s = self._rate.wait_s(address, self._clock.monotonic_ns())
+        if wait_s:
+            seconds = ceil(wait_s)
             raise TooManyRequestsError(
                 f"Too many links that are not valid came from here. Wait {seconds} s and check the link.",
                 retry_after_s=seconds,

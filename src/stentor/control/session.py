@@ -30,6 +30,7 @@ async def open_link(body: Exchange, rules: Using, request: Request) -> SessionOu
     except Unauthenticated:
         rules.failures.fail(address_of(request.scope))
         raise
+    rules.lanes.know(session)
     return SessionOut(session=session, **_me(rules, who).model_dump())
 
 

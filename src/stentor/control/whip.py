@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import Counter
 from pydantic import ValidationError
 
-from stentor.control.access import RoomPath, Rules, Using, bearer, rules_of
+from stentor.control.access import RoomPath, Rules, Using, authenticated, rules_of
 from stentor.control.problems import problems
 from stentor.control.staff import Staff
 from stentor.errors import (
@@ -43,6 +43,8 @@ _ANY = ("*", '"*"')
 _OPUS = re.compile(r"^a=rtpmap:\d+ opus/48000(/2)?\s*$", re.MULTILINE | re.IGNORECASE)
 _UFRAG = re.compile(r"^a=ice-(?:ufrag|pwd):(\S+)\s*$", re.MULTILINE)
 
+_REFUSED = (401, 403, 406, 409, 413, 415, 429)
+
 log = logger("control")
 
 
@@ -55,7 +57,7 @@ class PreconditionFailedError(RequestError):
 
 async def _speaker_of(request: Request) -> Staff:
     rules = await rules_of(request)
-    return await rules.staff.authenticate(bearer(request), or_link=True)
+    return await authenticated(rules, request, or_link=True)
 
 
 Speaker = Annotated[Staff, Depends(_speaker_of)]
@@ -80,7 +82,10 @@ async def preflight(room: str) -> Response:
     status_code=201,
     summary="Speak (WHIP)",
     response_class=Response,
-    responses={201: {"content": {_SDP: {}}, "description": "The answer"}, **problems(401, 403, 406, 409, 413, 415)},
+    responses={
+        201: {"content": {_SDP: {}}, "description": "The answer"},
+        **problems(401, 403, 406, 409, 413, 415, 429),
+    },
     openapi_extra={"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}},
 )
 async def offer(room: RoomPath, request: Request, rules: Using, who: Speaker) -> Response:
@@ -100,6 +105,7 @@ async def offer(room: RoomPath, request: Request, rules: Using, who: Speaker) ->
 
 async def _offer(rules: Rules, who: Staff, room: str, request: Request) -> tuple[Answered, str]:
     who.require(room, Action.SPEAK)
+    rules.lanes.offer(who.person)
     stored = await rules.rooms.get(room)
     _require_type(request, _SDP)
     sdp = checked_offer(await request.body())

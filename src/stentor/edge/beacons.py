@@ -7,21 +7,20 @@ say anything: an address has 300 beacons at once and 10 more each second, at eac
 
 import hashlib
 from bisect import bisect_left
-from collections import OrderedDict
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stentor.clock import NS_PER_S, MonotonicNs
+from stentor.clock import MonotonicNs
 from stentor.edge.addresses import network_of
 from stentor.edge.metrics import BEACONS, REPORTED_JOIN, REPORTED_LATENCY, REPORTED_PLAYED, REPORTED_STALLED, STALLS
 from stentor.errors import BadRequest, RequestError, TooLarge
 from stentor.room.documents import JOIN_BOUNDS_MS, LATENCY_BOUNDS_MS, PlayersReport
+from stentor.room.rate import Rate
 
 BEACON_BYTES = 1_024
 _BURST, _PER_S = 300.0, 10.0
-_MAX_ADDRESSES = 50_000
 _MAX_TICKET = 64
 
 _Count = Annotated[int, Field(ge=0, le=1_000)]
@@ -73,20 +72,14 @@ def read_beacon(body: bytes) -> Beacon:
 
 
 class BeaconRate:
-    """A token bucket per address (of IPv6 the first 64 bits); the newest 50,000 are remembered."""
+    """How often players behind one address (of IPv6 the first 64 bits) may send a beacon."""
 
     def __init__(self) -> None:
-        self._buckets: OrderedDict[str, tuple[float, MonotonicNs]] = OrderedDict()
+        self._rate = Rate(_BURST, _PER_S)
 
     def take(self, address: str, now: MonotonicNs) -> None:
         """Count a beacon; raises TooManyBeaconsError when it is one too many."""
-        network = network_of(address)
-        left, at = self._buckets.pop(network, (_BURST, now))
-        left = min(_BURST, left + (now - at) / NS_PER_S * _PER_S)
-        self._buckets[network] = (max(0.0, left - 1.0), now)
-        if len(self._buckets) > _MAX_ADDRESSES:
-            self._buckets.popitem(last=False)
-        if left < 1.0:
+        if not self._rate.take(network_of(address), now):
             BEACONS.labels("too-many").inc()
             raise TooManyBeaconsError("Too many beacons come from here.")
 

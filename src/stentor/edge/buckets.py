@@ -25,7 +25,6 @@ DEEPEST = 16
 """A bucket that is asked on although it is empty goes below zero by so many times what it holds, and no further."""
 _EARNS = 4
 _BURST_NS = BURST_S * NS_PER_S
-_MOST_NAMES = 50_000
 REMEMBERED_NS = 600 * NS_PER_S
 
 
@@ -272,21 +271,3 @@ def _tidied(known: dict[str, Source], now: int, most: int) -> dict[str, Source]:
         return kept
     old = len(kept) - most // 2
     return {name: source for at, (name, source) in enumerate(kept.items()) if at >= old or source.open}
-
-
-class Rate:
-    """One token bucket for each of the newest 50,000 names: ``burst`` at once, then ``per_s``."""
-
-    def __init__(self, burst: float, per_s: float) -> None:
-        self._interval_ns = int(NS_PER_S / per_s)
-        self._burst_ns = int(NS_PER_S * (burst - 1) / per_s)
-        self._due: dict[str, int] = {}
-
-    def take(self, name: str, now: MonotonicNs) -> bool:
-        """Count one; return False when it is one too many."""
-        due = max(self._due.pop(name, now), now)
-        fits = due <= now + self._burst_ns
-        self._due[name] = due + self._interval_ns if fits else due
-        if len(self._due) > _MOST_NAMES:
-            del self._due[next(iter(self._due))]
-        return fits

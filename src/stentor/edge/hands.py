@@ -7,13 +7,13 @@ itself is bounded where it is kept.
 
 import hashlib
 import json
-from collections import OrderedDict
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stentor.bus.port import Core, hand_subject
-from stentor.clock import NS_PER_S, Clock, MonotonicNs
+from stentor.clock import Clock
 from stentor.edge.addresses import network_of
 from stentor.edge.connection import Connection
 from stentor.edge.http import NO_STORE, NotAllowed, Request, Response, problem
@@ -30,6 +30,7 @@ from stentor.errors import (
     Unsupported,
 )
 from stentor.room.hands import HandAnswer, HandAsk
+from stentor.room.rate import Rate
 from stentor.room.requests import Reply
 
 HAND_BYTES = 1_024
@@ -37,7 +38,8 @@ _METHODS = "POST, DELETE"
 _ANSWER_S = 3.0
 _AT_A_TIME = 64
 _CLOSED_S = 30.0
-_MOST_REMEMBERED = 50_000
+_SLOW_TIMES, _SLOW_MOST_S = 5.0, 25.0
+"""Below the 30 s after which a hand is shown as perhaps gone (room/hands)."""
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": NO_STORE, "X-Content-Type-Options": "nosniff"}
 _ERRORS: dict[int, type[RequestError]] = {400: BadRequest, 403: Forbidden, 404: NotFound}
 
@@ -59,23 +61,6 @@ class TooManyHandsError(RequestError):
     slug = "too-many-hands"
 
 
-class Rate:
-    """A token bucket for each of the newest 50,000 names: ``burst`` at once, then ``per_s``."""
-
-    def __init__(self, burst: float, per_s: float) -> None:
-        self._burst, self._per_s = burst, per_s
-        self._buckets: OrderedDict[str, tuple[float, MonotonicNs]] = OrderedDict()
-
-    def take(self, name: str, now: MonotonicNs) -> bool:
-        """Count one; return False when it is one too many."""
-        left, at = self._buckets.pop(name, (self._burst, now))
-        left = min(self._burst, left + (now - at) / NS_PER_S * self._per_s)
-        self._buckets[name] = (max(0.0, left - 1.0), now)
-        if len(self._buckets) > _MOST_REMEMBERED:
-            self._buckets.popitem(last=False)
-        return left >= 1.0
-
-
 class Hands:
     """Asks control for the listeners of this edge.
 
@@ -90,6 +75,8 @@ class Hands:
         self._source_key = source_key[:64]
         self._asks, self._raises, self._keys = Rate(600, 60), Rate(60, 5), Rate(10, 1)
         self._under_way = 0
+        self.slower: Callable[[], bool] = bool
+        """Whether the ladder wants to be asked less often."""
 
     def take(self, connection: Connection, request: Request, room: Room) -> Response | None:
         """Answer, or ask control and answer later. Raises StentorError."""
@@ -133,8 +120,10 @@ class Hands:
         finally:
             self._under_way -= 1
 
-    @staticmethod
-    def _said(answer: HandAnswer) -> Response:
+    def _said(self, answer: HandAnswer) -> Response:
+        if self.slower():
+            longer_s = min(_SLOW_TIMES * answer.retry_after_s, max(_SLOW_MOST_S, answer.retry_after_s))
+            answer = answer.model_copy(update={"retry_after_s": longer_s})
         HANDS.labels(answer.state).inc()
         return Response(200, _HEADERS, json.dumps(answer.model_dump(), separators=(",", ":")).encode())
 

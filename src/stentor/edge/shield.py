@@ -226,6 +226,11 @@ class Shield:
         wanted = self._document.challenge
         return wanted is Challenge.ON or (wanted is Challenge.AUTO and self.meter.alarmed)
 
+    @property
+    def tightness(self) -> int:
+        """Return by how much budgets are smaller than they are set, now."""
+        return self._buckets.tightness
+
     # Once a second.
 
     def tick(self, *, busy: bool) -> MeterReport | None:

@@ -33,6 +33,8 @@ _BATCH = 64
 _PORT_TRIES = 20
 _STUN_HEADER_BYTES = 20
 _SO_TIMESTAMPNS = 35  # Linux, asm-generic; Python has no name for it
+_EXPEDITED = 46 << 2
+"""DSCP EF (RFC 3246, RFC 8837): speakers' sound goes before a crowd's, where the networks heed it."""
 _STAMP = struct.Struct("@ll")
 _STAMP_ROOM_BYTES = socket.CMSG_SPACE(_STAMP.size)
 _MOST_WAITED_NS = NS_PER_S
@@ -343,6 +345,11 @@ def _socket(address: str, version: int, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        with contextlib.suppress(OSError):
+            level, option = (
+                (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if version == 6 else (socket.IPPROTO_IP, socket.IP_TOS)
+            )
+            sock.setsockopt(level, option, _EXPEDITED)
         if version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))

@@ -98,12 +98,3 @@ def test_all_of_a_64_bit_network_is_one_address() -> None:
     assert sum(taken(rate, f"2001:db8::{number:x}", 0, 1) for number in range(400)) == 300
     assert taken(rate, "2001:db8:0:1::1", 0, 1) == 1
     assert taken(rate, "fe80::1%eth0", 0, 1) == 1
-
-
-def test_a_flood_of_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stentor.edge.beacons._MAX_ADDRESSES", 10)
-    rate = BeaconRate()
-    assert taken(rate, "192.0.2.1", 0, 301) == 300
-    for number in range(20):
-        rate.take(f"198.51.100.{number}", at(0))
-    assert taken(rate, "192.0.2.1", 0, 1) == 1  # Forgotten: the newest are kept.

@@ -1,29 +1,8 @@
-"""What an address and a page may ask about hands, and who counts as one address."""
+"""Who counts as one address."""
 
 import pytest
 
-from stentor.clock import NS_PER_S, MonotonicNs
-from stentor.edge import hands
 from stentor.edge.addresses import network_of
-from stentor.edge.hands import Rate
-
-
-def test_a_burst_and_then_so_many_a_second() -> None:
-    rate = Rate(burst=3, per_s=2)
-    taken = [rate.take("a", MonotonicNs(0)) for _ in range(5)]
-    assert taken == [True, True, True, False, False]
-    assert rate.take("b", MonotonicNs(0))
-    later = [rate.take("a", MonotonicNs(NS_PER_S)) for _ in range(3)]
-    assert later == [True, True, False]
-    assert [rate.take("a", MonotonicNs(100 * NS_PER_S)) for _ in range(4)] == [True, True, True, False]
-
-
-def test_names_without_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hands, "_MOST_REMEMBERED", 10)
-    rate = Rate(burst=1, per_s=1)
-    for number in range(1_000):
-        assert rate.take(str(number), MonotonicNs(0))
-    assert len(rate._buckets) == 10
 
 
 @pytest.mark.parametrize(
