@@ -74,14 +74,27 @@ class Course:
 class Coordinator:
     """Runs one rehearsal. ``interrupt`` ends it early and cleanly: everybody leaves, and there is a verdict."""
 
-    def __init__(self, plan: Plan, clock: Clock, crews: list[Crew], *, expected: int, gather_s: float = 0.0) -> None:
-        """``expected`` workers are waited for; more are taken that answer within ``gather_s``."""
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        crews: list[Crew],
+        *,
+        expected: int,
+        gather_s: float = 0.0,
+        ask: Callable[[Plan, str], tuple[int, bytes]] = get,
+    ) -> None:
+        """``expected`` workers are waited for; more are taken that answer within ``gather_s``.
+
+        ``ask`` fetches a path from the target and may block; it runs in a thread.
+        """
         self.course = Course(plan)
         self._plan = plan
         self._clock = clock
         self._crews = crews
         self._expected = expected
         self._gather_s = gather_s
+        self._ask = ask
         self._heard_ns: dict[str, int] = {}
         self._interrupted = asyncio.Event()
         self._done: set[str] = set()
@@ -200,7 +213,7 @@ class Coordinator:
 
     async def _ask_state(self) -> None:
         try:
-            status, body = await asyncio.to_thread(get, self._plan, f"/r/{self._plan.room}/state.json")
+            status, body = await asyncio.to_thread(self._ask, self._plan, f"/r/{self._plan.room}/state.json")
             audience = json.loads(body)["audience"] if status == 200 else {}
         except (StentorError, ValueError, KeyError):
             return
