@@ -21,6 +21,7 @@ from stentor.edge.http import NO_STORE, Request, Response, problem
 from stentor.edge.meter import REPORT_S, Meter
 from stentor.edge.metrics import CHALLENGES, CUT_ARRIVALS, SHIELDED, TIGHTNESS
 from stentor.edge.reactor import Line
+from stentor.edge.refusal import reads_pages
 from stentor.errors import RequestError
 from stentor.room.crowd_meter import LISTENED_S, Did, MeterReport
 from stentor.room.installation import Challenge, InstallationDocument
@@ -163,7 +164,7 @@ class Shield:
         if kind is Ask.PAGE and not buckets.take(source, Ask.PAGE, now):
             return self._refuse(source, request, now, page=True)
         if not buckets.take(source, Ask.REQUEST, now):
-            return self._refuse(source, request, now, page=kind is Ask.PAGE)
+            return self._refuse(source, request, now, page=reads_pages(request))
         return None
 
     def _client(self, line: Line, request: Request, now: MonotonicNs) -> Source:
@@ -313,9 +314,11 @@ def _wait_page(seconds: int) -> Response:
     body = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="{seconds}"><title>One moment</title>
 <h1>One moment</h1><p>Very many people ask for this page from your network, which may be a whole mobile carrier.
-It is asked for again by itself in {seconds} seconds. Whoever listens already goes on listening.</p>
+It is asked for again by itself in {seconds} seconds. Whoever listens already goes on listening. <a href="/status">What
+happens</a></p>
 <h1 lang="ar" dir="rtl">لحظة من فضلك</h1><p lang="ar" dir="rtl">يطلب هذه الصفحة عدد كبير جدًا من الناس عبر شبكتك،
-وقد تكون شبكة هاتف كاملة. ستُطلب الصفحة من جديد تلقائيًا بعد {seconds} ثانية. من يستمع الآن يواصل الاستماع.</p>
+وقد تكون شبكة هاتف كاملة. ستُطلب الصفحة من جديد تلقائيًا بعد {seconds} ثانية. من يستمع الآن يواصل الاستماع.
+<a href="/status?lang=ar">ما يحدث</a></p>
 """
     headers = {
         "Content-Type": "text/html; charset=utf-8",
