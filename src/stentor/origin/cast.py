@@ -85,9 +85,7 @@ class Cast:
                 for ghost in [session for session in seat.sessions if session.silent_ms > GHOST_MS]:
                     await ghost.close("media-silent")
                 if seat.forgotten:
-                    del self._seats[seat.person]
-                    self._mixer.forget(seat.person)
-                    self._minus.forget(seat.person)
+                    self._forget(seat.person)
 
     async def close(self, reason: str) -> None:
         """End every session."""
@@ -153,6 +151,9 @@ class Cast:
             self._to_run.put(session)
             await session.close("refused")
             raise
+        for given_up in self._given_up() if asked.person not in self._seats else ():
+            if len(self._seats) >= self._most_seats:
+                self._forget(given_up.person)
         self._seats[asked.person] = seat
         seat.name, seat.role, seat.device = asked.name, asked.role, asked.device
         again = seat.session is not None
@@ -202,9 +203,7 @@ class Cast:
         if seat is None:
             return
         if not asked.keep_seat:
-            del self._seats[asked.person]
-            self._mixer.forget(asked.person)
-            self._minus.forget(asked.person)
+            self._forget(asked.person)
         sessions = seat.sessions
         for session in sessions:
             seat.stand(session)  # silent from the next tick on, however long goodbyes take
@@ -220,14 +219,24 @@ class Cast:
     def _seat_for(self, asked: Offer) -> Seat:
         """Return the person's seat, or a new one while there is room. Raises Conflict."""
         seat = self._seats.get(asked.person)
-        if seat is None and len(self._seats) >= self._most_seats:
+        if seat is None and len(self._seats) - len(self._given_up()) >= self._most_seats:
             raise Conflict(
                 f"The stage is full: it has {self._most_seats} seats. Whoever runs the room can add some; the seat of "
-                "somebody who left is free after a minute.",
+                "somebody who left is free after some seconds.",
                 slug="stage-full",
                 seats=self._most_seats,
             )
         return seat or Seat(asked.person, asked.name, asked.role, Playout)
+
+    def _given_up(self) -> list[Seat]:
+        """Return the seats that somebody else may have where there is none left, the longest empty first."""
+        away = [seat for seat in self._seats.values() if seat.given_up]
+        return sorted(away, key=lambda seat: -seat.away_ticks)
+
+    def _forget(self, person: str) -> None:
+        del self._seats[person]
+        self._mixer.forget(person)
+        self._minus.forget(person)
 
     def _seat(self, person: str) -> Seat:
         try:

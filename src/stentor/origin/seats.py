@@ -26,6 +26,8 @@ GHOST_MS = 15_000
 """Media silence after which a session is ended."""
 FORGOTTEN_TICKS = 50 * 60
 """Ticks (a minute) after which the seat of a person who left is given up."""
+GIVEN_UP_TICKS = 50 * 10
+"""The same where no other seat is left: a reload takes a second or two."""
 HAND_OVER_TICKS = 100
 """Ticks (2 s) for which an older session is heard while the newer one has not sounded."""
 START_TICKS = 10
@@ -190,6 +192,11 @@ class Seat:
     def forgotten(self) -> bool:
         """Tell whether the person has been away for so long that the seat can go."""
         return not self.sessions and self.away_ticks > FORGOTTEN_TICKS
+
+    @property
+    def given_up(self) -> bool:
+        """Tell whether somebody else may have the seat if no other is left."""
+        return not self.sessions and self.away_ticks > GIVEN_UP_TICKS
 
     def shown(self) -> StagePerson:
         """Return the seat as the stage document shows it."""
