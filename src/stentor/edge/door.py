@@ -1,16 +1,11 @@
 """The door of one room at this edge: who is let in, and whose connection that is (rules: room/door, docs/door.md).
 
 A place is an *entry*. Push and progressive hold one for as long as their connection lasts; a player of LL-HLS has no
-connection of its own and holds it for 6 s after it last asked for a playlist. Its requests may reach several edges in
-turn: the edge that let it in seals its address and User-Agent into the address of the media playlist (``seat``), and
-the others let pass whoever comes with that seal while the place is held.
+connection of its own and holds it for 6 s after it last asked for a playlist (edge/door_players).
 """
 
-import hmac
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
 from math import ceil
 from secrets import randbelow
 from typing import Protocol
@@ -21,6 +16,7 @@ from stentor.edge.beacons import origin_key
 from stentor.edge.connection import Connection
 from stentor.edge.door_alive import acknowledges
 from stentor.edge.door_answer import DoorError, ElsewhereError, admitted, meanwhile, waiting
+from stentor.edge.door_players import Player, Players
 from stentor.edge.fanout import Fanout, Listener
 from stentor.edge.http import Request, Response
 from stentor.edge.metrics import DOOR_ANSWERS, DOOR_ENTRIES, Leave
@@ -34,7 +30,6 @@ from stentor.room.door import DIRECT, Entrance, Place, Ticket, Verdict
 from stentor.room.door_edge import EdgeDoor
 from stentor.room.door_words import DoorReport, DoorWord
 
-_SEAL_BYTES = 9
 _RENEW_S = PERIOD_S
 """Who has stood in line for so long gets the same place in a new ticket, well before the old one is too old."""
 _LEAST_WAIT_S = 3.0
@@ -72,15 +67,6 @@ class Guarded(Protocol):
         ...
 
 
-class _Player:
-    """A player of LL-HLS: its entry, what seals its address and User-Agent, when it last asked."""
-
-    __slots__ = ("entry", "key", "origin", "seen")
-
-    def __init__(self, key: bytes, entry: int, origin: bytes, seen: int) -> None:
-        self.key, self.entry, self.origin, self.seen = key, entry, origin, seen
-
-
 class RoomDoor:
     """One room's door. ``now`` returns the door's time (room/door); ``key`` is the secret that edges share.
 
@@ -95,13 +81,12 @@ class RoomDoor:
         self.shut = False
         self._around = room
         self._tickets = tickets
-        self._key = key[:64]
         self._now = now
         self._streams = json.dumps(room.streams(), separators=(",", ":"))
         self._meanwhile = meanwhile(room.overflow(), room.replay)
         self._listeners: dict[Listener, tuple[int, bool]] = {}
-        self._players: dict[bytes, _Player] = {}
-        self._entries: dict[int, Listener | _Player] = {}
+        self._players = Players(self.room, key)
+        self._entries: dict[int, Listener | Player] = {}
 
     # Standing in line.
 
@@ -160,14 +145,14 @@ class RoomDoor:
         text = request.query.get("ticket")
         ticket = self._read(text, now)
         if ticket is None or text is None:
+            if self.shut or not self.rules.is_straight(now):
+                raise self._refusal(0.0)
             answer = self.rules.ask(None, now)
-            if not answer.admitted:
-                raise self._refusal(answer.retry_after_s)
             ticket = Ticket(answer.place, answer.holder, now // NS_PER_S, admitted=True)
             text = self._tickets.text(self.room, ticket)
         origin = origin_key(request.address, request.user_agent)
         self._play(ticket, request, origin)
-        return f"ticket={text}&seat={self._seal(ticket.holder, origin)}"
+        return f"ticket={text}&seat={self._players.seal(ticket.holder, origin)}"
 
     def playlist(self, request: Request) -> None:
         """Let a player of LL-HLS that has a place, or may take it up, have its playlist. Raises as ``multivariant``."""
@@ -176,36 +161,22 @@ class RoomDoor:
         if ticket is not None:
             self._play(ticket, request, origin)
             return
-        player = self._players.get(origin)  # one that listened before there was a door
-        if player is None:
+        if not self._players.asks(origin, origin, self._now()):  # else it listened before there was a door
             raise self._refusal(0.0)
-        self._asked(player)
 
     def _play(self, ticket: Ticket, request: Request, origin: bytes) -> None:
-        player = self._players.get(ticket.holder)
-        here = request.query.get("here") == "1"
-        if player is not None and (here or player.origin in (origin, b"")):
-            player.origin = origin
-            self._asked(player)
+        now, here = self._now(), request.query.get("here") == "1"
+        if self._players.asks(ticket.holder, origin, now, here=here):
             return
+        if not here and self._players.is_elsewhere(ticket.holder, now):
+            if self._players.is_sealed(request.query.get("seat"), ticket.holder, origin):
+                return
+            raise _elsewhere()
         entrance = self._enter(ticket, request)
-        if entrance.verdict is Verdict.ELSEWHERE and self._sealed(request.query.get("seat"), ticket.holder, origin):
-            return
         self._check(entrance)
-        player = _Player(ticket.holder, entrance.entry, origin, self._now())
-        self._players[ticket.holder] = self._entries[entrance.entry] = player
-
-    def _asked(self, player: _Player) -> None:
-        del self._players[player.key]  # The longest silent stay first.
-        self._players[player.key] = player
-        player.seen = self._now()
-
-    def _seal(self, holder: bytes, origin: bytes) -> str:
-        seal = blake2b(self.room.encode() + b"\0" + holder + origin, digest_size=_SEAL_BYTES, key=self._key)
-        return urlsafe_b64encode(seal.digest()).decode()
-
-    def _sealed(self, seat: str | None, holder: bytes, origin: bytes) -> bool:
-        return seat is not None and hmac.compare_digest(seat.encode(), self._seal(holder, origin).encode())
+        player = Player(ticket.holder, entrance.entry, origin, now)
+        self._players.add(player)
+        self._entries[entrance.entry] = player
 
     def _enter(self, ticket: Ticket | None, request: Request) -> Entrance:
         entrance = self.rules.enter(ticket, self._now(), here=request.query.get("here") == "1")
@@ -216,7 +187,7 @@ class RoomDoor:
 
     def _check(self, entrance: Entrance) -> None:
         if entrance.verdict is Verdict.ELSEWHERE:
-            raise ElsewhereError("This ticket is in use: its holder listens by another connection. Add here=1 to move.")
+            raise _elsewhere()
         if entrance.verdict is Verdict.DOOR:
             raise self._refusal(entrance.retry_after_s)
 
@@ -240,8 +211,9 @@ class RoomDoor:
                     self._keep(listener, self.rules.adopt(None, now), ticketed=False)
         for key in self._around.asking():
             if key not in self._players:
-                player = _Player(key, self.rules.adopt(_holding(key, now), now), b"", now)
-                self._players[key] = self._entries[player.entry] = player
+                player = Player(key, self.rules.adopt(_holding(key, now), now), b"", now)
+                self._players.add(player)
+                self._entries[player.entry] = player
 
     def release(self) -> None:
         """Let everybody be: there is no door any more."""
@@ -266,16 +238,20 @@ class RoomDoor:
         self._entries[entry] = listener
 
     def _gone(self, listener: Listener, reason: Leave, by_will: bool) -> None:  # noqa: FBT001 - the fanout's hook
-        entry, ticketed = self._listeners.pop(listener, (0, False))
-        if self._entries.pop(entry, None) is not None:
+        held = self._listeners.pop(listener, None)
+        if held is not None:
+            entry, ticketed = held
+            del self._entries[entry]
             dropped = ticketed and not by_will and reason not in _OVER
             self.rules.leave(entry, self._now(), dropped=dropped)
 
     def _cut(self, entry: int, *, elsewhere: bool) -> None:
         """Close the connection of an entry that has ended."""
         held = self._entries.pop(entry, None)
-        if isinstance(held, _Player):
-            self._players.pop(held.key, None)
+        if isinstance(held, Player) and elsewhere:
+            self._players.held_elsewhere(held, self._now())
+        elif isinstance(held, Player):
+            self._players.remove(held)
         elif held is not None:
             del self._listeners[held]
             held.fanout.discard(held, Leave.ELSEWHERE if elsewhere else Leave.DOOR)
@@ -287,8 +263,8 @@ class RoomDoor:
 
     def _alive(self, entry: int) -> bool:
         held = self._entries.get(entry)
-        if isinstance(held, _Player):
-            return self._now() - held.seen < SEEN_NS
+        if isinstance(held, Player):
+            return self._now() - held.seen_ns < SEEN_NS
         return held is not None and acknowledges(held)
 
     @property
@@ -313,11 +289,7 @@ class RoomDoor:
     def tick(self) -> DoorReport | None:
         """Do what is due each half second, and return what to tell the others."""
         now = self._now()
-        while self._players:
-            player = next(iter(self._players.values()))
-            if now - player.seen < SEEN_NS:
-                break
-            del self._players[player.key]
+        for player in self._players.silent(now):
             del self._entries[player.entry]
             self.rules.leave(player.entry, now, dropped=True)
         self._meanwhile = meanwhile(self._around.overflow(), self._around.replay)
@@ -331,33 +303,34 @@ class RoomDoor:
     def state(self, dials: Dials) -> dict[str, object]:
         """Return what state.json says of the door; ``dials`` is what the room is set to, where nobody leads yet."""
         word = self.rules.word
+        said = NO_DOOR | {"guarded": True, "overflow": self._around.overflow()}
         if word is None:
-            return door_json(dials, overflow=self._around.overflow())
-        in_force = Dials(cap=word.cap, per_second=word.per_second)
+            return said | {"cap": dials.cap, "per_second": dials.per_second}
         because = word.because.value if word.because else None
-        inside, waiting = word.inside, word.waiting
-        return door_json(in_force, inside=inside, waiting=waiting, because=because, overflow=self._around.overflow())
+        in_force = {"cap": word.cap, "per_second": word.per_second, "because": because}
+        return said | in_force | {"inside": word.inside, "waiting": word.waiting}
 
 
-def door_json(
-    dials: Dials, *, inside: int = 0, waiting: int = 0, because: str | None = None, overflow: str | None = None
-) -> dict[str, object]:
-    """Return ``door`` of state.json."""
-    return {
-        "guarded": dials.guarded,
-        "cap": dials.cap,
-        "per_second": dials.per_second,
-        "inside": inside,
-        "waiting": waiting,
-        "because": because,
-        "overflow": overflow,
-    }
+NO_DOOR: dict[str, object] = {
+    "guarded": False,
+    "cap": None,
+    "per_second": None,
+    "inside": 0,
+    "waiting": 0,
+    "because": None,
+    "overflow": None,
+}
+"""``door`` of state.json where everybody is let in."""
 
 
 def _holding(key: bytes, now: int) -> Ticket:
     """Return what a player is known by that listens already."""
     now_s = now // NS_PER_S
     return Ticket(Place(now_s, DIRECT), key, now_s, admitted=True)
+
+
+def _elsewhere() -> ElsewhereError:
+    return ElsewhereError("This ticket is in use: its holder listens by another connection. Add here=1 to move.")
 
 
 def _retry_s(entrance: Entrance) -> int:

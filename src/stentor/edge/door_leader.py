@@ -22,11 +22,10 @@ from stentor.clock import NS_PER_S, Clock, MonotonicNs
 from stentor.edge.metrics import DOOR_LEADS, DOOR_TAKEOVERS
 from stentor.errors import BusUnavailable
 from stentor.room.documents import Dials
-from stentor.room.door import Because
 from stentor.room.door_share import Leaders
 from stentor.room.door_words import REPORT_NS, DoorReport, DoorWord
 from stentor.room.installation import InstallationDocument
-from stentor.room.ladder import CAP, RATE, ladder_dials
+from stentor.room.ladder import RATE, ladder_dials
 from stentor.telemetry import RateLimitedLog, logger
 
 BUCKET = "doors"
@@ -90,7 +89,7 @@ class _Tenure:
     leaders: Leaders
     followed: dict[str, tuple[Dials, bool]] = field(default_factory=dict)
     stored_at: dict[str, int] = field(default_factory=dict)
-    installation: tuple[Dials, Because | None] | None = None
+    installation: Dials | None = None
 
 
 class DoorLeader:
@@ -210,7 +209,7 @@ class DoorLeader:
         now = self._desk.now()
         dials = self._in_force(rooms)
         if dials != tenure.installation:
-            tenure.leaders.installation(dials[0], because=dials[1])
+            tenure.leaders.installation(dials)
             tenure.installation = dials
         for led in rooms:
             await self._follow(tenure, led)
@@ -223,15 +222,12 @@ class DoorLeader:
                 saying.create_task(self._say(tenure, word, must_store=must_store))
 
     async def _follow(self, tenure: _Tenure, led: Led) -> None:
-        """Lead a room by its present dials, the first time from the newest word there is."""
+        """Lead a room by its present dials, the first time from the last word that was stored."""
         wanted = (led.dials, led.is_open)
         if tenure.followed.get(led.room) == wanted:
             return
-        last = None
-        if led.room not in tenure.followed:
-            stored = _word(await self._look(led.room))
-            last = max((word for word in (stored, led.word) if word is not None), key=_age, default=None)
-        tenure.leaders.follow(led.room, led.dials, is_open=led.is_open, now_ns=self._desk.now(), word=last)
+        stored = _word(await self._look(led.room)) if led.room not in tenure.followed else None
+        tenure.leaders.follow(led.room, led.dials, is_open=led.is_open, now_ns=self._desk.now(), stored=stored)
         tenure.followed[led.room] = wanted
 
     async def _say(self, tenure: _Tenure, word: DoorWord, *, must_store: bool) -> None:
@@ -242,6 +238,7 @@ class DoorLeader:
             try:
                 if await self._write(word.room, payload):
                     tenure.stored_at[word.room] = word.at_ns
+                    tenure.leaders.stored(word)
                 elif must_store:
                     self._not_stored(tenure, word)
                     return
@@ -256,18 +253,17 @@ class DoorLeader:
         if word.room not in tenure.stored_at and tenure.followed.pop(word.room, None) is not None:
             tenure.leaders.forget(word.room)
 
-    def _in_force(self, rooms: list[Led]) -> tuple[Dials, Because | None]:
-        """Return the installation's dials as the ladder leaves them, and why they are lower."""
+    def _in_force(self, rooms: list[Led]) -> Dials:
+        """Return the installation's dials as the ladder leaves them."""
         document = self._desk.document
         step = document.ladder.step
         if step < RATE:
             self._lately = None
-            return document.door, None
+            return document.door
         if self._lately is None:
             self._lately = self._joins_per_s()
         inside = sum(led.word.inside for led in rooms if led.word is not None)
-        because = Because.CAP_LOWERED if step >= CAP else Because.RATE_LOWERED
-        return ladder_dials(step, document.door, self._lately, inside), because
+        return ladder_dials(step, document.door, self._lately, inside)
 
     def _joins_per_s(self) -> float:
         if len(self._joins) < 2:
@@ -304,10 +300,6 @@ def _word(value: bytes | None) -> DoorWord | None:
         return DoorWord.model_validate_json(value) if value else None
     except ValidationError:
         return None
-
-
-def _age(word: DoorWord) -> tuple[int, int]:
-    return word.term, word.number
 
 
 def _draw_salt() -> str:

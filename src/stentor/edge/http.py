@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
+from math import ceil
 from urllib.parse import parse_qsl
 
 from stentor.errors import BadRequest, StentorError
@@ -131,7 +132,8 @@ def problem(error: StentorError, *, extra_headers: Mapping[str, str] | None = No
         **(extra_headers or {}),
     }
     if error.status == 503:
-        headers.setdefault("Retry-After", "1")
+        wait_s = error.extra.get("retry_after_s", 1)
+        headers.setdefault("Retry-After", str(ceil(wait_s) if isinstance(wait_s, int | float) else 1))
     if isinstance(error, NotAllowed):
         headers["Allow"] = str(error.extra["allow"])
     return Response(error.status, headers, body)

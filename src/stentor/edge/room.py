@@ -8,7 +8,7 @@ from stentor.bus.port import Bus
 from stentor.clock import NS_PER_S, Clock, MonotonicNs, iso_utc
 from stentor.edge.audience import Audience
 from stentor.edge.cadence import Cadence
-from stentor.edge.door import RoomDoor, door_json
+from stentor.edge.door import NO_DOOR, RoomDoor
 from stentor.edge.downstream import Downstream
 from stentor.edge.fanout import Fanout
 from stentor.edge.http import Limits
@@ -22,7 +22,7 @@ from stentor.edge.websocket import CloseCode
 from stentor.errors import Conflict
 from stentor.media.grid import STEP_NS, Step
 from stentor.media.rendition import RENDITIONS, RenditionName
-from stentor.room.documents import Dials, RoomDocument, StageDocument
+from stentor.room.documents import RoomDocument, StageDocument
 from stentor.room.installation import LadderWord
 from stentor.room.ladder import SLOW_S, is_slower
 from stentor.room.states import OPEN_STATES, RoomState
@@ -203,7 +203,7 @@ class Room:
             audience["rehearsal"] = rehearsal
         fields = state_json(self.document, stage, audience, self.block_steps, self._around.places, self.replay)
         fields |= ladder_json(self._around.ladder())
-        fields["door"] = self.door.state(self.document.door) if self.door is not None else door_json(Dials())
+        fields["door"] = self.door.state(self.document.door) if self.door is not None else NO_DOOR
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
     def _with_time(self, fields: str) -> bytes:
