@@ -54,6 +54,20 @@ async def test_a_server_without_jetstream_is_named(tmp_path) -> None:
         assert "JetStream" in await refusal(server.url, timeout_s=0.5, token=server.token)
 
 
+async def test_leases_are_looked_at_often_only_while_there_are_some(server: NatsServer) -> None:
+    async with server.bus() as bus:
+        watching = bus.watch("leases")
+        assert await anext(watching) is None
+        (bell,) = bus._on_return
+        assert not bell.expires
+        await bus.create("leases", "a", b"x")
+        assert await anext(watching) is not None
+        assert bell.expires
+        await bus.delete("leases", "a")
+        assert await anext(watching) is not None
+        assert not bell.expires
+
+
 async def test_a_refusal_while_running_is_not_the_end(server: NatsServer) -> None:
     async with server.bus() as bus:
         seen: list[bytes] = []

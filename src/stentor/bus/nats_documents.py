@@ -91,23 +91,29 @@ class NatsDocuments(NatsRecords):
         prefix = f"$KV.{bucket}."
         complete = False
         known: set[str] = set()
-        async with self._bell(f"{prefix}>", expires=bucket == "leases") as bell:
+        there: set[str] = set()
+        async with self._bell(f"{prefix}>") as bell:
+
+            def note(document: Document) -> Document:
+                known.add(document.key)
+                (there.discard if document.value is None else there.add)(document.key)
+                bell.expires = bucket == "leases" and bool(there)
+                return document
+
             while True:
                 outages, after = self._outages, 0
+                there.clear()
                 for document in await self._whole(bucket):
                     after = max(after, document.revision)
                     if document.value is not None or document.key in known:
-                        known.add(document.key)
-                        yield document
+                        yield note(document)
                 if not complete:
                     complete = True
                     yield None
                 while outages == self._outages:
                     for stored in await self._next(f"KV_{bucket}", f"{prefix}>", after, bell):
                         after = stored.sequence
-                        document = _document(prefix, stored)
-                        known.add(document.key)
-                        yield document
+                        yield note(_document(prefix, stored))
 
     async def _whole(self, bucket: str) -> list[Document]:
         """Return every key's newest document, deletions among them; waits while the bus is away."""

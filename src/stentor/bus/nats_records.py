@@ -31,12 +31,12 @@ _LATE_S = 10.0
 class Bell(asyncio.Event):
     """Set when something is published that is about to be stored, and when the bus comes back.
 
-    ``expires``: what is stored may also change by itself, without a word to subscribers.
+    ``expires``: what is stored may also change by itself now, without a word to subscribers.
     """
 
-    def __init__(self, *, expires: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.expires = expires
+        self.expires = False
         self.rung_ns = -1
 
 
@@ -95,9 +95,9 @@ class NatsRecords(NatsCore):
         return stored
 
     @asynccontextmanager
-    async def _bell(self, subject: str, *, expires: bool = False) -> AsyncIterator[Bell]:
+    async def _bell(self, subject: str) -> AsyncIterator[Bell]:
         """Yield an event that is set when something is published on ``subject`` and when the bus comes back."""
-        bell = Bell(expires=expires)
+        bell = Bell()
 
         async def ring(_message: Msg) -> None:
             bell.rung_ns = self._clock.monotonic_ns()

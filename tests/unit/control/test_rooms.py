@@ -215,6 +215,25 @@ async def _until_open(desk: Desk, clock: VirtualClock) -> None:
     await _until_said(desk, clock, "lobby")
 
 
+async def test_the_catalogue_is_asked_when_the_next_doors_open_and_after_each_change(
+    desk: Desk, clock: VirtualClock
+) -> None:
+    rules = desk.control.rules.rooms
+    await desk.room("demo", planned_start="2027-01-15T08:00:05Z")
+    assert rules._is_time()
+    await rules.open_due()
+    assert rules._next_look_ns == START_NS + 5 * NS_PER_S
+    await desk.ok("PATCH", ROOM, desk.operator, json={"planned_start": "2027-01-15T08:00:03Z"})
+    assert rules._is_time()
+    await rules.open_due()
+    assert not rules._is_time()
+    clock.step_wall(-3_600)
+    assert rules._is_time()
+    clock.step_wall(3_600)
+    await clock.advance(3)
+    await _until_said(desk, clock, "lobby")
+
+
 async def test_doors_that_were_missed_open_late(desk: Desk, clock: VirtualClock) -> None:
     await desk.room("demo", planned_start="2027-01-15T07:00:00Z")
     await _until_open(desk, clock)
