@@ -13,19 +13,25 @@ from stentor.plain.door import Answer, DoorView, door_page
 from stentor.plain.page import Frame
 from stentor.plain.words import Words
 from stentor.room.states import OPEN_STATES, RoomState
+from stentor.room.status import StatusEvent
 
 Ask = Callable[[Request, Room], Response]
 """What answers ``POST /r/{room}/ticket``."""
 
+Happened = Callable[[str], tuple[StatusEvent, ...]]
+"""Returns what happened in a room lately, the newest first."""
+
 _TICKET_CHARACTERS = 64
+_EVENTS = 5
 
 
 class Plain:
     """The door's page. Who has no ticket gets one in the address, so that loading it anew keeps their place."""
 
-    def __init__(self, clock: Clock, ask: Ask) -> None:
+    def __init__(self, clock: Clock, ask: Ask, happened: Happened) -> None:
         self._clock = clock
         self._ask = ask
+        self._happened = happened
 
     def door(self, request: Request, room: Room) -> Response:
         """Return the page of a room's door as it is for this ticket."""
@@ -42,7 +48,15 @@ class Plain:
                     return _to(Frame(path, {"ticket": ticket}, None, asked).itself())
         else:
             room.state_bytes()  # Has the replay asked for, if it is not known.
-        view = DoorView(room.document, self._clock.wall_ns(), answer, room.replay)
+        people = room.stage.people if room.stage is not None else ()
+        view = DoorView(
+            room.document,
+            self._clock.wall_ns(),
+            answer,
+            room.replay,
+            tuple(person.name for person in people if person.connected),
+            self._happened(room.document.room)[:_EVENTS],
+        )
         frame = Frame(path, {"ticket": ticket} if ticket else {}, None, asked)
         return html_response(200, door_page(view, Words(language), frame))
 

@@ -65,7 +65,7 @@ class Routes:
         self._spawn = spawn
         self._beacon_rate = BeaconRate()
         self._listed: tuple[MonotonicNs, Response] | None = None
-        self._plain = Plain(clock, self._ticket)
+        self._plain = Plain(clock, self._ticket, lambda room: self.status.happened(room))
         self.hands: Hands
         self.status: Status
         self.permits: Permits

@@ -18,6 +18,7 @@ from stentor.plain.page import Frame
 from stentor.plain.status import REFRESH_S, Numbers, StatusView, status_json, status_page
 from stentor.plain.words import Words
 from stentor.room.states import OPEN_STATES
+from stentor.room.status import Happening, StatusEvent
 
 CACHE = "public, max-age=2"
 BUCKETS = ("installation", "doors")
@@ -64,6 +65,11 @@ class Status:
         """Return the same for programs."""
         kept = self._fresh(("json",))
         return kept or self._keep(("json",), json_response(status_json(self.view()), cache=CACHE))
+
+    def happened(self, room: str) -> tuple[StatusEvent, ...]:
+        """Return what happened in a room, and what operators said to everybody, the newest first."""
+        events = self._known.said.events if self._known.said is not None else ()
+        return tuple(event for event in events if event.room == room or event.kind is Happening.SAID)
 
     def view(self) -> StatusView:
         """Return what this edge knows."""

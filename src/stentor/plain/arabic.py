@@ -194,6 +194,8 @@ ARABIC: dict[str, str | dict[str, str]] = {
     "because.challenge": "تأتي من شبكتك طلبات كثيرة جدًا. يستطيع متصفح فيه JavaScript أن يُثبت أنك إنسان: افتح صفحة "
     "الغرفة فيه. وتواصل هذه الصفحة السؤال أيضًا.",
     "door.meanwhile": "في أثناء ذلك",
+    "door.happens": "ما يحدث في الداخل",
+    "door.stage": "على المنصة:",
     "door.overflow": "استمع الآن مع تأخر بضع ثوانٍ",
     "door.overflow.text": "هذا الطريق يتسع للجميع.",
     "door.inside": "أنت في الداخل",

@@ -7,9 +7,11 @@ from math import ceil
 from pydantic import BaseModel, ConfigDict
 
 from stentor.plain.page import Frame, element, join, link, page, pill
+from stentor.plain.status import sentence
 from stentor.plain.words import NS_PER_S, Safe, Words, foreign, text, zone_of
 from stentor.room.documents import RoomDocument
 from stentor.room.states import OPEN_STATES, RoomState
+from stentor.room.status import StatusEvent
 
 _KINDS = {"m4a": "audio/mp4", "opus": "audio/ogg", "mp3": "audio/mpeg"}
 _SOON_NS = 600 * NS_PER_S
@@ -34,12 +36,18 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class DoorView:
-    """What the page shows. ``answer`` is the door's, None once the room is over; ``replay`` as in state.json."""
+    """What the page shows.
+
+    ``answer`` is the door's, None once the room is over; ``replay`` as in state.json; ``on_stage``: who is there;
+    ``events``: what happened in the room lately, the newest first.
+    """
 
     room: RoomDocument
     now_ns: int
     answer: Answer | None = None
     replay: Mapping[str, object] | None = None
+    on_stage: tuple[str, ...] = ()
+    events: tuple[StatusEvent, ...] = ()
 
 
 def door_page(view: DoorView, words: Words, frame: Frame) -> bytes:
@@ -56,7 +64,7 @@ def door_page(view: DoorView, words: Words, frame: Frame) -> bytes:
         pieces.append(_inside(view, answer, words, frame))
     elif room.state in OPEN_STATES and answer is not None:
         frame = replace(frame, refresh_s=_again_s(answer))
-        pieces += [_in_line(view, answer, words, frame), _meanwhile(answer, words)]
+        pieces += [_in_line(view, answer, words, frame), _meanwhile(answer, words), _happening(view, words)]
     elif room.state in (RoomState.ENDED, RoomState.PUBLISHED):
         frame = replace(frame, refresh_s=None if view.replay or not room.recorded else _spread_s(view.now_ns, 15))
         pieces.append(_over(view, words))
@@ -134,6 +142,21 @@ def _meanwhile(answer: Answer, words: Words) -> Safe:
     go = element("p", link(answer.overflow, words.t("door.overflow"), primary=True), class_="row")
     said = join(element("h2", words.t("door.meanwhile")), element("p", words.t("door.overflow.text")), go)
     return element("section", said, class_="card")
+
+
+def _happening(view: DoorView, words: Words) -> Safe:
+    """Return who is on stage and what happened, for those who cannot hear it yet."""
+    lines: list[Safe] = []
+    if view.on_stage:
+        names = Safe(", ".join(foreign(name) for name in view.on_stage))
+        lines.append(element("p", join(words.t("door.stage"), " ", names)))
+    if view.events:
+        zone = zone_of(view.room.time_zone)
+        happened = (join(words.clock(event.at_ns, zone), element("p", sentence(event, words))) for event in view.events)
+        lines.append(element("ol", join(*(element("li", each) for each in happened)), class_="lines"))
+    if not lines:
+        return Safe("")
+    return element("section", join(element("h2", words.t("door.happens")), *lines), class_="card")
 
 
 def _inside(view: DoorView, answer: Answer, words: Words, frame: Frame) -> Safe:

@@ -111,6 +111,8 @@ ENGLISH: dict[str, str | dict[str, str]] = {
     "because.challenge": "Very many requests come from your network. A browser with JavaScript can show that you are "
     "a person: open the room’s page there. This page goes on asking, too.",
     "door.meanwhile": "Meanwhile",
+    "door.happens": "What happens inside",
+    "door.stage": "On stage:",
     "door.overflow": "Listen now with some seconds of delay",
     "door.overflow.text": "This way has room for everybody.",
     "door.inside": "You are in",

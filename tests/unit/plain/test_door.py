@@ -8,7 +8,8 @@ from stentor.plain.problem import problem_page
 from stentor.plain.words import Words
 from stentor.room.documents import Announcement, RoomDocument
 from stentor.room.states import RoomState
-from tests.unit.plain.test_status import EVIL, NOW_NS, Checked, room
+from stentor.room.status import Happening
+from tests.unit.plain.test_status import EVIL, NOW_NS, Checked, event, room
 
 TICKET = "abc_-123"
 
@@ -34,6 +35,17 @@ def test_in_line_it_says_where_how_long_and_why_and_asks_again() -> None:
         assert words in said
     assert refresh_s(page) == 8
     assert f"url=/r/evening/door?ticket={TICKET}" in page.decode()
+
+
+def test_who_waits_reads_what_happens_inside() -> None:
+    events = (event(Happening.STARTED), event(Happening.SAID, text=EVIL))
+    view = DoorView(room(), NOW_NS, WAITS, None, ("Noor", EVIL), events)
+    for language in ("en", "ar"):
+        page = door_page(view, Words(language), Frame("/r/evening/door"))
+        assert Checked(page).said.count(EVIL) == 2
+    said = Checked(door_page(view, Words("en"), Frame("/r/evening/door"))).said
+    assert "On stage: Noor" in said
+    assert "An evening went on air." in said
 
 
 def test_the_challenge_does_not_make_it_ask_at_once() -> None:
