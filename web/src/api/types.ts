@@ -61,6 +61,9 @@ export interface RoomView extends RoomHead {
   delivery?: { block_steps: number; block_s: number };
   /** Who gets in; `guarded`: there is a line, and listeners need a ticket. */
   door?: { guarded: boolean; cap: number | null; inside: number; waiting: number; overflow?: string | number | null };
+  ladder?: { step: number; text: string };
+  /** After how many seconds, at the soonest, to ask for it again. */
+  poll_s?: number;
   staff_url: string | null;
   streams: Streams;
   replay: Replay | null;
@@ -72,6 +75,27 @@ export interface InstallationStatus {
   next_update_at: string | null;
   events: { id: string; at: string; kind: string; room: string | null; text: string }[];
   copied: { written_at: string | null; problem: string | null } | null;
+}
+
+/** The step of the ladder in force (docs/ladder.md); `cause` is empty while nothing is. */
+export interface LadderWord {
+  step: number;
+  by_hand: boolean;
+  since: string | null;
+  why: string;
+  cause: "" | "by-hand" | "calm" | "cpu" | "late" | "unread" | "queue";
+}
+
+/** `cpu_saved`, `bytes_saved`: shares of what a listener cost before the step was taken, `null`: not seen. */
+export interface LadderStep {
+  step: number;
+  in_force: boolean;
+  cpu_saved: number | null;
+  bytes_saved: number | null;
+}
+
+export interface LadderView extends LadderWord {
+  steps: LadderStep[];
 }
 
 export interface RoomListing {

@@ -1,4 +1,5 @@
 /** Arabic for the pages of the staff. */
+import { arLadder } from "./ar_ladder";
 import type { enStaff } from "./en_staff";
 import type { Catalogue } from "./i18n";
 
@@ -356,4 +357,6 @@ export const arStaff: Pick<Catalogue, keyof typeof enStaff> = {
   "operator.open": "إدارة عرض {title}",
   "operator.none": "لا توجد غرف بعد. أنشئ الأولى.",
   "operator.hostlink": "رابط مضيف جديد",
+
+  ...arLadder,
 };

@@ -1,4 +1,6 @@
 /** English for the pages of the staff: hosts, speakers, operators. */
+import { enLadder } from "./en_ladder";
+
 export const enStaff = {
   // Staff: session
   "session.none.title": "This page opens by a link",
@@ -346,4 +348,6 @@ export const enStaff = {
   "operator.open": "Show control of {title}",
   "operator.none": "There are no rooms yet. Create the first one.",
   "operator.hostlink": "New host’s link",
+
+  ...enLadder,
 } as const;

@@ -9,6 +9,8 @@ export interface FeedState {
 }
 
 const POLL_MS = [2_000, 5_000] as const;
+/** Polls are spread up to so many times what the server asks for. */
+const SPREAD = 2.5;
 /** The push tells every change; a poll now and then keeps the clock. */
 const ENOUGH_ON_PUSH_MS = 30_000;
 /** The talk is over and its replay is made in a moment. */
@@ -114,7 +116,9 @@ export class RoomFeed {
     const { room } = this.store.get();
     const awaited = room?.recorded && !room.replay && room.ended_at;
     const since = awaited ? this.serverNow() - Date.parse(room.ended_at ?? "") : Number.POSITIVE_INFINITY;
-    return since < REPLAY_DUE_MS ? POLL_FOR_REPLAY_MS : POLL_MS;
+    if (since < REPLAY_DUE_MS) return POLL_FOR_REPLAY_MS;
+    const least = Math.max(POLL_MS[0], (room?.poll_s ?? 0) * 1_000);
+    return [least, least * SPREAD];
   }
 
   private take(room: RoomView): void {

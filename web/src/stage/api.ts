@@ -4,6 +4,7 @@ import type {
   Block,
   Hands,
   InstallationStatus,
+  LadderView,
   Link,
   NotReady,
   Role,
@@ -226,6 +227,15 @@ export class StaffApi {
 
   takeBackStatus(event: string): Promise<void> {
     return this.call("DELETE", `installation/status/${event}`);
+  }
+
+  ladder(): Promise<LadderView> {
+    return this.call("GET", "installation/ladder");
+  }
+
+  /** `null`: the load decides. */
+  setLadder(step: number | null): Promise<LadderView> {
+    return this.call("PUT", "installation/ladder", { step });
   }
 
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -4,6 +4,7 @@ import { isOpen, type Audience, type Link, type StaffRoom } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import { Button, Page, StatePill } from "../ui/parts";
 import type { RoomFields, StaffApi } from "./api";
+import { LadderCard } from "./ladder_card";
 import { LinkBox } from "./links_card";
 import { RoomForm } from "./room_form";
 import { StatusCard } from "./status_card";
@@ -74,6 +75,7 @@ export function OperatorPage({ api }: { api: StaffApi }) {
           )}
         </section>
         <StatusCard api={api} />
+        <LadderCard api={api} />
       </div>
     </Page>
   );

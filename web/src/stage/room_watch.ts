@@ -1,5 +1,5 @@
 /** The room as the staff sees it: snapshots, then the event stream, for as long as the page is open. */
-import type { Audience, Hands, Link, RoleChange, Stage, StaffRoom } from "../api/types";
+import type { Audience, Hands, LadderWord, Link, RoleChange, Stage, StaffRoom } from "../api/types";
 import { Backoff } from "../lib/backoff";
 import { EventReader, type ServerEvent } from "../lib/sse";
 import { Store } from "../lib/store";
@@ -11,6 +11,7 @@ export interface WatchState {
   stage: Stage | null;
   audience: Audience | null;
   hands: Hands | null;
+  ladder: LadderWord | null;
   links: Link[];
   /** One's own link: its role is one's role. */
   own: Link | null;
@@ -34,6 +35,7 @@ export class RoomWatch {
     stage: null,
     audience: null,
     hands: null,
+    ladder: null,
     links: [],
     own: null,
     change: null,
@@ -132,6 +134,9 @@ export class RoomWatch {
         break;
       case "hands":
         this.store.patch({ hands: value as Hands });
+        break;
+      case "ladder":
+        this.store.patch({ ladder: value as LadderWord });
         break;
       case "link":
         this.takeLink(value as Link);

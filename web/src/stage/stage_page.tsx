@@ -14,6 +14,7 @@ import { BlocksCard } from "./blocks_card";
 import { DeliveryCard } from "./delivery_card";
 import { EditCard } from "./edit_card";
 import { HandsCard } from "./hands_card";
+import { LadderNotice } from "./ladder_card";
 import { LinksCard } from "./links_card";
 import { Microphone } from "./microphone";
 import { MicCard } from "./mic_card";
@@ -62,7 +63,7 @@ export function StagePage(props: Props) {
   const { api } = props;
   const { t, number } = useI18n();
   const { microphone, presence, watch } = useStage(props);
-  const { room, stage, audience, hands, links, own, change, connected } = useStore(watch.store);
+  const { room, stage, audience, hands, ladder, links, own, change, connected } = useStore(watch.store);
   const here = useStore(presence.store);
   useEffect(() => {
     void watch.run();
@@ -113,6 +114,7 @@ export function StagePage(props: Props) {
       <RoleNotice change={change} stage={stage} />
       <AskedNotices api={api} room={room.room} links={links} own={own} watch={watch} />
       {orders && stage && <Alarm stage={stage} />}
+      {orders && <LadderNotice ladder={ladder} />}
       <AirBanner air={air} state={room.state} mutedBy={me?.muted_by ?? null} onAir={stage?.on_air ?? false} />
       {/* The order is a phone's: what one needs at once stands first. On a desk there are two columns. */}
       <div class={orders ? "stage-desk" : "column"}>
