@@ -23,7 +23,18 @@ ASK_EVERY_S = 20.0
 LEAST_ASK_S = 3.0
 TAKE_UP_S = 20.0
 GRACE_S = 60.0
+"""How long the place of one who dropped is kept."""
 HOLDER_BYTES = 8
+CALL_S = 27.0
+"""How long a turn lasts: the longest time between two questions, and some for the line."""
+TOLD_S = 27.0
+"""How long a place is kept for one who was told to come in: TAKE_UP_S, and some for clocks that differ."""
+LEASE_S = 3.0
+"""How long an edge may act after it sent the newest report that the leader has heard."""
+GONE_S = 3.5
+"""How long the leader waits for an edge's report: longer than the edge may act."""
+LOST_S = 60.0
+"""How long the places of an edge that is gone are kept for its people."""
 
 
 class Place(NamedTuple):

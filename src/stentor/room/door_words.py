@@ -87,13 +87,13 @@ class DoorWord(_Document):
 
     ``number`` grows with each word of a ``term``. ``cap`` and ``per_second`` are those in force, of room,
     installation and ladder; ``because`` says why it goes slower than was said. ``is_open``: the doors stand open, since
-    ``opened_ns``, with the ``salt`` drawn then. ``watermark``: who is called. ``over``: whose turn has passed.
-    ``direct``: nobody waits, edges may let in who comes. ``line`` holds how many got tickets in each slot from
-    ``line_from`` on, all final (``counts``); of the first slot ``front`` have not been called yet. ``waiting`` is
-    everybody in line; ``inside`` counts listeners (``rehearsal`` of them rehearse), ``held`` places kept for people
-    who are on their way or will be back; ``called`` places for people whose turn it is and who have not asked yet.
-    ``early`` is how many wait for the doors to open. ``lost``: places kept for people of edges that are gone.
-    ``admitted`` counts everybody since the doors opened; ``pace_ns`` is when ``pace`` last got worse.
+    ``opened_ns``, with the ``salt`` drawn then. ``watermark``: who is called, in ``batches``. ``over``: whose turn has
+    passed. ``direct``: nobody waits, edges may let in who comes. ``line`` holds how many got tickets in each slot from
+    ``line_from`` on, all final (``counts``); of the first slot ``front`` have not been called yet. ``early``: how many
+    of slot EARLY have not been called, None until they are counted, after the opening. ``waiting`` is everybody in
+    line; ``called`` are those whose turn it is and who have not asked yet. ``inside`` counts listeners
+    (``rehearsal`` of them rehearse), ``held`` places kept for people who are on their way or will be back, ``lost``
+    of them for people of edges that are gone, by run. ``admitted`` counts everybody who was told to come in.
     """
 
     room: str
@@ -110,11 +110,12 @@ class DoorWord(_Document):
     watermark: Mark = Mark()
     over: Mark = Mark()
     batches: tuple[Batch, ...] = ()
+    last_batch: int = 0
     direct: bool = False
     line_from: int = 0
     line: str = ""
     front: int = 0
-    early: int = 0
+    early: int | None = None
     waiting: int = 0
     called: int = 0
     inside: int = 0
@@ -125,7 +126,6 @@ class DoorWord(_Document):
     admitted_per_s: float = 0.0
     leaving_per_s: float = 0.0
     pace: Pace = Pace()
-    pace_ns: int = 0
     edges: dict[str, EdgeWord] = {}
 
     def counts(self) -> list[int]:
@@ -142,13 +142,15 @@ class DoorReport(_Document):
     kept here for people told to come in, or who dropped. ``told``, by batch, and ``told_total`` (with those let in
     directly), ``returned``, ``dropped`` and ``left`` count since it began; ``wanted`` and ``wanted_back``: people whose
     turn it is, and people of edges that are gone, whom this edge had no place for since its last report.
-    ``moved`` and ``let`` count by edge (``name@started_ns``) the people who came over from it, and whose places were
-    let go because they are at that one now. ``news``: who is here, for the other edges (see door_entries).
+    ``freed`` counts the places that nobody has any more, ``moved`` and ``let`` by run of an edge
+    (``name@started_ns``) those who came over from it, and those whose places were let go as they are there now.
+    ``news``: who is here, for the other edges (see door_news); ``followed``: whose news were taken, up to which report.
     """
 
     room: str
     edge: str
     started_ns: int
+    made_ns: int = 0
     number: int
     term: int = 0
     word: int = 0
@@ -163,10 +165,12 @@ class DoorReport(_Document):
     returned: int = 0
     dropped: int = 0
     left: int = 0
+    freed: int = 0
     wanted: int = 0
     wanted_back: int = 0
     moved: dict[str, int] = {}
     let: dict[str, int] = {}
+    followed: dict[str, int] = {}
     news: str = ""
 
     @property
@@ -199,6 +203,8 @@ def unpack(text: str) -> list[int]:
     """Return the numbers of ``pack``. Raises ValueError when it is none of ours."""
     numbers: list[int] = []
     value, shift, run = 0, 0, False
+    if len(text) > _LONGEST:
+        raise ValueError("too many packed numbers")
     for code in text.encode("ascii"):
         if code == _RUN:
             run = True
@@ -211,6 +217,8 @@ def unpack(text: str) -> list[int]:
             shift += _BITS
             continue
         if run:
+            if value > _LONGEST:
+                raise ValueError("too many packed numbers")
             numbers.extend([0] * value)
         else:
             numbers.append(value)
@@ -227,6 +235,7 @@ _BITS = 5
 _BASE = 1 << _BITS
 _FIRST = 0x30
 _RUN = ord("~")
+_LONGEST = 1 << 20
 
 
 def _digits(number: int) -> str:

@@ -1,0 +1,143 @@
+"""The line as the leader knows it: how many tickets each slot and group has, and how far they have been called."""
+
+from array import array
+from collections.abc import Iterator
+
+from stentor.room.door import EARLY, groups, permutation
+from stentor.room.door_words import DoorReport, DoorWord, Mark, pack, unpack
+
+
+class Queue:
+    """One room's line. ``mark``: who has been called. ``counted``: the slots before it are final."""
+
+    def __init__(self) -> None:
+        self.mark = Mark()
+        self.counted = 0
+        self.is_early_counted = False
+        self._ranks: tuple[int, ...] = ()
+        self._heard: dict[tuple[str, int, int], str] = {}
+        self._tickets: dict[int, array[int]] = {}
+        self._sums: dict[int, int] = {}
+        self._told_of: dict[int, int] = {}
+        self._missing: dict[int, int] = {}
+
+    def resume(self, word: DoorWord) -> None:
+        """Go on from another leader's word: how many there are in each slot; the groups will be reported again."""
+        self.mark = word.watermark
+        counts = word.counts()
+        self.counted = word.line_from + len(counts)
+        self.is_early_counted = word.early is not None
+        self._told_of = {word.line_from + index: count for index, count in enumerate(counts) if count}
+        self._missing = dict(self._told_of)
+        if counts:
+            self._missing[word.line_from] = word.front
+        if word.early:
+            self._missing[EARLY] = word.early
+
+    def open(self, salt: str) -> None:
+        """Shuffle the early."""
+        self._ranks = permutation(salt)
+
+    def take(self, report: DoorReport) -> None:
+        """Count the tickets that an edge reports."""
+        for slot, text in report.issued.items():
+            key = (report.edge, report.made_ns, slot)
+            before = self._heard.get(key, "")
+            if text == before or slot < self.mark.slot:
+                continue
+            self._heard[key] = text
+            self._count(slot, unpack(before), unpack(text))
+
+    def _count(self, slot: int, before: list[int], now: list[int]) -> None:
+        tickets = self._tickets.get(slot)
+        if tickets is None:
+            tickets = self._tickets[slot] = array("q", bytes(8 * groups(slot)))
+        for sign, counts in ((-1, before), (1, now)):
+            for group, count in enumerate(counts):
+                if count:
+                    tickets[group % len(tickets)] += sign * count
+        self._sums[slot] = sum(tickets)
+
+    def by_rank(self, slot: int) -> list[int]:
+        """Return how many each rank of a slot has; who is known only by a leader's word is spread over those left."""
+        size = groups(slot)
+        tickets = self._tickets.get(slot)
+        counts = list(tickets) if tickets is not None else [0] * size
+        if slot == EARLY and self._ranks:
+            sorted_counts = [0] * size
+            for group, rank in enumerate(self._ranks):
+                sorted_counts[rank] = counts[group]
+            counts = sorted_counts
+        done = self.mark.rank if slot == self.mark.slot else 0
+        missing = self._missing.get(slot, 0) - sum(counts[done:])
+        if missing > 0:
+            left = size - done
+            for index in range(left):
+                counts[done + index] += missing * (index + 1) // left - missing * index // left
+        return counts
+
+    def remaining(self, slot: int) -> int:
+        """Return how many of a slot have not been called."""
+        if slot == self.mark.slot and self.mark.rank:
+            return sum(self.by_rank(slot)[self.mark.rank :])
+        if slot < self.mark.slot:
+            return 0
+        return max(self._sums.get(slot, 0), self._missing.get(slot, 0))
+
+    def slots(self) -> list[int]:
+        """Return the slots that somebody may stand in, in order."""
+        return sorted(slot for slot in self._tickets.keys() | self._missing.keys() if slot >= self.mark.slot)
+
+    def waiting(self) -> int:
+        """Return how many have not been called."""
+        return sum(self.remaining(slot) for slot in self.slots())
+
+    def count_to(self, slot: int, *, early: bool) -> None:
+        """Hear that no ticket is made any more for slots before one; ``early``: nor for slot EARLY."""
+        if early and not self.is_early_counted:
+            self.is_early_counted = True
+        if not self.is_early_counted:
+            return
+        for each in self.slots():
+            if max(1, self.counted) <= each < slot:
+                self._told_of[each] = self.remaining(each)
+        self.counted = max(self.counted, slot)
+
+    def groups_ahead(self) -> Iterator[tuple[Mark, int]]:
+        """Yield the mark after each group that can be called next, and how many there are in it; empty ones joined."""
+        if not self.is_early_counted:
+            return
+        for slot in self.slots():
+            if slot >= self.counted and slot != EARLY:
+                break
+            counts = self.by_rank(slot)
+            start = self.mark.rank if slot == self.mark.slot else 0
+            for rank in range(start, len(counts)):
+                if counts[rank]:
+                    yield Mark(slot, rank + 1), counts[rank]
+        yield Mark(max(self.counted, self.mark.slot), 0 if self.counted > self.mark.slot else self.mark.rank), 0
+
+    def call(self, mark: Mark) -> None:
+        """Call all up to a mark, and forget what lies behind it."""
+        self.mark = mark
+        for slot in [slot for slot in self._tickets if slot < mark.slot]:
+            del self._tickets[slot]
+        for slots in (self._missing, self._told_of, self._sums):
+            for slot in [slot for slot in slots if slot < mark.slot]:
+                del slots[slot]
+        for key in [key for key in self._heard if key[2] < mark.slot]:
+            del self._heard[key]
+
+    def line(self) -> tuple[int, str, int]:
+        """Return the first slot of the line as edges are told it, the counts from there on, and who is left of it."""
+        known = [slot for slot, count in self._told_of.items() if count]
+        first = self.mark.slot or min(known, default=self.counted)
+        counts = [self._told_of.get(slot, 0) for slot in range(first, self.counted)]
+        front = counts[0] if counts else 0
+        if counts and first == self.mark.slot and self.mark.rank:
+            front = min(front, self.remaining(first))
+        return first, pack(counts), front
+
+    def early(self) -> int | None:
+        """Return how many of the early have not been called; None: they are not counted yet."""
+        return self.remaining(EARLY) if self.is_early_counted else None
