@@ -27,6 +27,14 @@ const MOVES = { schedule: "scheduled", open: "lobby", start: "live", hold: "held
 
 const names = { host: "Layla Haddad", speaker: "Jonas Weber" };
 
+const LADDER = {
+  step: 3,
+  by_hand: false,
+  since: new Date().toISOString(),
+  why: "2 of 3 edges are short of time or line: 1,204 of 4,000 listeners of edge-2 have not read what was sent.",
+  cause: "unread",
+};
+
 const wav = tone();
 let origin = "";
 let rooms = makeRooms(origin);
@@ -38,6 +46,8 @@ let away = false;
 let hand = {};
 let line = /** @type {Record<string, unknown>[]} */ ([]);
 let mine = false;
+/** @type {{step: number, by_hand: boolean, since: string | null, why: string, cause: string}} */
+let ladder = { ...LADDER };
 /** @type {string[]} */
 let calls = [];
 /** @type {Map<string, Set<import("node:http").ServerResponse>>} */
@@ -52,6 +62,7 @@ function reset() {
   hand = { ...HAND, state: "none" };
   line = LINE;
   mine = false;
+  ladder = { ...LADDER };
   calls = [];
 }
 
@@ -197,6 +208,7 @@ async function staff(request, response, path) {
   if (request.method !== "GET") calls.push(`${request.method} ${path.slice(2).join("/")}`);
   if (what === "session") return session(request, response);
   if (!request.headers.authorization?.startsWith("Bearer s-")) return problem(response, 401, "unauthenticated");
+  if (what === "installation" && id === "ladder") return ladderOf(request, response);
   if (!id)
     return request.method === "POST" ? create(request, response) : json(response, 200, { rooms: [...rooms.values()] });
   const room = rooms.get(id);
@@ -329,6 +341,22 @@ function giveRole(id, person, role, why, by) {
 /** @param {import("node:http").IncomingMessage} request */
 function personOf(request) {
   return `p-${request.headers.authorization?.split("s-")[1]}`;
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */
+async function ladderOf(request, response) {
+  if (request.method === "PUT") {
+    const { step } = await bodyOf(request);
+    const why = { why: "Set by hand by Nour.", cause: "by-hand", by_hand: true, since: new Date().toISOString() };
+    ladder = step === null ? { ...ladder, by_hand: false, cause: "", why: "" } : { step, ...why };
+  }
+  const steps = [1, 2, 3, 4, 5].map((step) => ({
+    step,
+    in_force: step <= ladder.step,
+    cpu_saved: step === 1 ? 0.74 : null,
+    bytes_saved: step === 3 ? 0.47 : null,
+  }));
+  return json(response, 200, { ...ladder, steps });
 }
 
 /** @param {import("node:http").ServerResponse} response @param {string} id */

@@ -29,6 +29,5 @@ export const enLadder = {
   "ladder.auto": "Automatic",
   "ladder.auto.hint": "Up within seconds, down after a calm minute, one step at a time.",
   "ladder.hand.hint": "This step and all below it hold until you choose another, or automatic.",
-  "ladder.notice": "The server is at its limits: {step}.",
-  "ladder.notice.sound": "The sound goes on.",
+  "ladder.notice": "So that everybody goes on hearing, something is given up: {step}.",
 } as const;

@@ -49,7 +49,7 @@ export function LadderCard({ api }: { api: StaffApi }) {
           <RungOf key={step.step} step={step} newest={step.step === ladder.step} />
         ))}
       </ol>
-      <p role="status" data-testid="ladder-why">
+      <p class="ladder-why" role="status" data-testid="ladder-why">
         <strong>{t(`ladder.${known(ladder.step)}`)}</strong>
         {ladder.step > 0 && ladder.since && ` · ${t("ladder.since", { time: moment(Date.parse(ladder.since)) })}`}
         {" · "}
@@ -136,8 +136,7 @@ export function LadderNotice({ ladder }: { ladder: LadderWord | null }) {
   const step = known(ladder.step);
   return (
     <p class="notice" role="status" data-testid="ladder-notice" data-step={step}>
-      <strong>{t("ladder.notice", { step: t(`ladder.${step}`) })}</strong> {t(`ladder.${step}.text`)}{" "}
-      {t("ladder.notice.sound")}
+      <strong>{t("ladder.notice", { step: t(`ladder.${step}`) })}</strong> {t(`ladder.${step}.text`)}
     </p>
   );
 }
