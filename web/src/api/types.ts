@@ -60,7 +60,7 @@ export interface RoomView extends RoomHead {
   /** How much sound comes at once over the push. */
   delivery?: { block_steps: number; block_s: number };
   /** Who gets in; `guarded`: there is a line, and listeners need a ticket. */
-  door?: { guarded: boolean; cap: number | null; inside: number; waiting: number; overflow?: string | number | null };
+  door?: { guarded: boolean };
   ladder?: { step: number; text: string };
   /** After how many seconds, at the soonest, to ask for it again. */
   poll_s?: number;
@@ -171,6 +171,29 @@ export interface Audience extends Heard {
   edges: readonly { edge: string; listeners: number; block_steps: number; transports: Transports }[];
 }
 
+/** Of those who arrived within a minute: how many behave like people. */
+export interface CrowdMinute {
+  at: string;
+  arrivals: number;
+  people: number;
+  not_people: number;
+  early: number;
+  lacks: Readonly<Record<string, number>>;
+}
+
+/** The crowd-or-attack meter of a room. */
+export interface CrowdMeter {
+  people_percent: number | null;
+  lately: CrowdMinute;
+  history: readonly CrowdMinute[];
+  networks: readonly { network: string; requests_per_s: number; refused_per_s: number }[];
+  agents: Readonly<Record<string, number>>;
+  challenged: boolean;
+  requests_per_s: number;
+  refused_per_s: number;
+  cut_per_s: number;
+}
+
 export interface Session {
   session: string;
   role: Role;
@@ -242,6 +265,50 @@ export interface Hands {
   total: number;
   mine: number | null;
   hands: readonly Hand[];
+}
+
+/** The door's dials; null: as many as come. */
+export interface Dials {
+  cap: number | null;
+  per_second: number | null;
+}
+
+/** Who holds a dial lower than it was set. */
+export interface DialsInForce extends Dials {
+  cap_by: "installation" | "ladder" | null;
+  per_second_by: "installation" | "ladder" | null;
+}
+
+/** What becomes of the line with dials that stand so. */
+export interface DoorForecast {
+  waiting: number;
+  free: number | null;
+  last_enters_at: string | null;
+  last_enters_in_s: number | null;
+  per_minute: readonly number[];
+}
+
+export interface Door extends Dials {
+  guarded: boolean;
+  /** Those in force: the least of room, installation and ladder; the installation's own door has none. */
+  in_force?: DialsInForce;
+  inside: number;
+  held: number;
+  waiting: number;
+  admitted_per_s: number;
+  leaving_per_s: number;
+  overflow: number;
+  forecast: DoorForecast;
+}
+
+export interface InstallationDoor extends Door {
+  rooms: readonly { room: string; inside: number; waiting: number }[];
+}
+
+export interface DoorPreview {
+  dials: Dials;
+  in_force: DialsInForce;
+  forecast: DoorForecast;
 }
 
 export const OPEN: readonly RoomState[] = ["lobby", "live", "held"];

@@ -1,7 +1,9 @@
 /** Arabic for the pages of the staff. */
-import { arLadder } from "./ar_ladder";
 import type { enStaff } from "./en_staff";
 import type { Catalogue } from "./i18n";
+
+import { arLadder } from "./ar_ladder";
+import { arMeter } from "./ar_meter";
 
 export const arStaff: Pick<Catalogue, keyof typeof enStaff> = {
   "session.none.title": "تُفتح هذه الصفحة برابط",
@@ -359,4 +361,5 @@ export const arStaff: Pick<Catalogue, keyof typeof enStaff> = {
   "operator.hostlink": "رابط مضيف جديد",
 
   ...arLadder,
+  ...arMeter,
 };

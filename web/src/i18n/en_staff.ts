@@ -1,5 +1,6 @@
 /** English for the pages of the staff: hosts, speakers, operators. */
 import { enLadder } from "./en_ladder";
+import { enMeter } from "./en_meter";
 
 export const enStaff = {
   // Staff: session
@@ -350,4 +351,5 @@ export const enStaff = {
   "operator.hostlink": "New host’s link",
 
   ...enLadder,
+  ...enMeter,
 } as const;

@@ -2,7 +2,12 @@
 import type {
   Audience,
   Block,
+  CrowdMeter,
+  Dials,
+  Door,
+  DoorPreview,
   Hands,
+  InstallationDoor,
   InstallationStatus,
   LadderView,
   Link,
@@ -130,6 +135,15 @@ export class StaffApi {
     return this.call("GET", `rooms/${room}/audience`);
   }
 
+  crowd(room: string): Promise<CrowdMeter> {
+    return this.call("GET", `rooms/${room}/crowd`);
+  }
+
+  /** Each minute of the meter as a table (CSV). */
+  async crowdTable(room: string): Promise<Blob> {
+    return (await ask(`/api/v1/rooms/${room}/crowd?format=csv`, { headers: this.bearer })).blob();
+  }
+
   roster(room: string): Promise<Stage> {
     return this.call("GET", `rooms/${room}/roster`);
   }
@@ -195,6 +209,26 @@ export class StaffApi {
 
   deliver(room: string, blockSteps: number | null): Promise<StaffRoom> {
     return this.call("PUT", `rooms/${room}/delivery`, { block_steps: blockSteps });
+  }
+
+  turnDoor(room: string, dials: Dials): Promise<Door> {
+    return this.call("PUT", `rooms/${room}/door`, dials);
+  }
+
+  previewDoor(room: string, dials: Dials): Promise<DoorPreview> {
+    return this.call("POST", `rooms/${room}/door/preview`, dials);
+  }
+
+  installationDoor(): Promise<InstallationDoor> {
+    return this.call("GET", "installation/door");
+  }
+
+  turnInstallationDoor(dials: Dials): Promise<InstallationDoor> {
+    return this.call("PUT", "installation/door", dials);
+  }
+
+  previewInstallationDoor(dials: Dials): Promise<DoorPreview> {
+    return this.call("POST", "installation/door/preview", dials);
   }
 
   openHands(room: string, open: boolean): Promise<Hands> {

@@ -12,6 +12,8 @@ import { AskedNotices } from "./asked_notice";
 import { AudienceCard } from "./audience_card";
 import { BlocksCard } from "./blocks_card";
 import { DeliveryCard } from "./delivery_card";
+import { CrowdCard } from "./crowd_card";
+import { RoomDoorCard } from "./door_card";
 import { EditCard } from "./edit_card";
 import { HandsCard } from "./hands_card";
 import { LadderNotice } from "./ladder_card";
@@ -63,7 +65,7 @@ export function StagePage(props: Props) {
   const { api } = props;
   const { t, number } = useI18n();
   const { microphone, presence, watch } = useStage(props);
-  const { room, stage, audience, hands, ladder, links, own, change, connected } = useStore(watch.store);
+  const { room, stage, audience, hands, door, ladder, links, own, change, connected } = useStore(watch.store);
   const here = useStore(presence.store);
   useEffect(() => {
     void watch.run();
@@ -152,6 +154,8 @@ export function StagePage(props: Props) {
           {orders && audience && isOpen(room.state) && (
             <AudienceCard audience={audience} byEdge={role === "operator"} />
           )}
+          {runs && isOpen(room.state) && <CrowdCard api={api} room={room.room} />}
+          {runs && !over && door && <RoomDoorCard api={api} room={room.room} door={door} />}
           {runs && !over && <StageSettingsCard api={api} room={room} stage={stage} watch={watch} />}
           {orders && !over && <BlocksCard api={api} room={room.room} />}
           {SETS_DELIVERY.includes(role) && !over && (

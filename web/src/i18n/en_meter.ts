@@ -1,0 +1,28 @@
+/** English for the crowd-or-attack meter. */
+export const enMeter = {
+  "meter.title": "Crowd or attack?",
+  "meter.sentence": "{people} of 100 who came in the last minute or two behave like people.",
+  "meter.nobody": "Nobody new has come in the last minute or two, or it is too early to say.",
+  "meter.history": "Arrivals a minute: {people} like people, {others} not, {early} too early to say; the last one",
+  "meter.people": "Like people",
+  "meter.others": "Not like people",
+  "meter.early": "Too early to say",
+  "meter.what":
+    "An arrival is an address that is new, whoever is behind it. People load the page, ask for what it asks for, listen, report.",
+  "meter.lacks": "What the others have never done",
+  "meter.lacks.page": "loaded the page",
+  "meter.lacks.state": "asked for the room",
+  "meter.lacks.ticket": "asked for a ticket",
+  "meter.lacks.solved": "solved a challenge",
+  "meter.lacks.listened": "listened for 10 s",
+  "meter.lacks.beaconed": "reported how they hear",
+  "meter.rates": "{requests} requests a second, {refused} of them refused; {cut} connections a second cut at once",
+  "meter.networks": "Who asks most",
+  "meter.network": "Network",
+  "meter.requests": "Requests a second",
+  "meter.refused": "Refused",
+  "meter.agents": "What they say they are",
+  "meter.challenged": "Newcomers solve a small task before they get a ticket. Whoever is in notices nothing.",
+  "meter.evidence": "The evidence",
+  "meter.export": "Save as a table",
+} as const;
