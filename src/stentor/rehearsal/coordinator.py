@@ -17,7 +17,7 @@ from stentor.rehearsal.timeline import Timeline
 _CALL_S = 20.0
 _LEAD_S = 2.0
 _LOST_S = 6.0
-_SETTLED_S = 20.0
+_SETTLED_S = 15.0
 _BACK_LIMIT_S = 60.0
 _AFTER_BACK_S = 5.0
 _ASK_S = 2.0
@@ -94,6 +94,7 @@ class Coordinator:
         self._crews = crews
         self._expected = expected
         self._gather_s = gather_s
+        self._most = plan.listeners
         self._ask = ask
         self._heard_ns: dict[str, int] = {}
         self._interrupted = asyncio.Event()
@@ -113,8 +114,13 @@ class Coordinator:
         if report.last:
             self._done.add(report.worker)
 
-    async def run(self, at: UnixNs | None = None) -> Course:
-        """Go through all phases; ``at``: when the first listener comes. Raises Unavailable where no workers come."""
+    async def run(self, at: UnixNs | None = None, *, cap: int | None = None) -> Course:
+        """Go through all phases. Raises Unavailable where no workers come.
+
+        ``at``: when the first listener comes. ``cap``: how many the door lets in at most, if that is known: once so
+        many play, nobody else is waited for.
+        """
+        self._most = self._plan.listeners if cap is None else min(cap, self._plan.listeners)
         self._enter(Phase.CALLING)
         await self._call()
         async with asyncio.TaskGroup() as group:
@@ -168,7 +174,7 @@ class Coordinator:
         def settled() -> bool:
             nonlocal best, since_ns
             total = self.course.timeline.total()
-            if total.gauges["playing"] >= self._plan.listeners:
+            if total.sums["arrived"] >= self._plan.listeners and total.gauges["playing"] >= self._most:
                 return True
             now = self._clock.monotonic_ns()
             progress = total.sums["arrived"] + total.sums["admitted"] + total.sums["played"]

@@ -145,10 +145,11 @@ class PushPlayer:
             return
         code, reason = self._close
         tally.sums[f"close.{code}"] += 1
-        if code == 1001 and reason.startswith("retry="):
-            self._listener.return_in(_seconds(reason.removeprefix("retry=")))
-        elif code == _DOOR:
-            self._listener.ask_anew(self._crowd.random.uniform(0.5, 2.0))
+        told_s = _seconds(reason.partition("retry=")[2])
+        if code == _DOOR:
+            self._listener.ask_anew(told_s)
+        elif code == 1001:
+            self._listener.return_in(told_s)
         else:
             self._listener.return_in(2.0)
 

@@ -88,7 +88,9 @@ async def rehearse(settings: Settings, asked: Asked, *, confirm: bool = False) -
     try:
         await _until_accepted(plan, clock, at)
         before = await _configuration(api, asked.room)
-        course = await _run(settings, plan, clock, console, processes=processes, workers=asked.workers, at=at)
+        course = await _run(
+            settings, plan, clock, console, processes=processes, before=before, workers=asked.workers, at=at
+        )
         verdict = judge(course, before, await _configuration(api, asked.room))
         await _keep(api, asked, verdict, console)
     finally:
@@ -175,13 +177,15 @@ async def _run(  # noqa: PLR0913 - what a run takes
     console: Console,
     *,
     processes: int,
+    before: Configuration | None,
     workers: tuple[str, ...],
     at: UnixNs | None,
 ) -> Course:
     async with AsyncExitStack() as stack:
         crews: list[Crew] = []
         gather_s = _GATHER_S if workers else 0.0
-        coordinator = Coordinator(plan, clock, crews, expected=processes + bool(workers), gather_s=gather_s)
+        expected = processes + bool(workers)
+        coordinator = Coordinator(plan, clock, crews, expected=expected, gather_s=gather_s)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, coordinator.interrupt)
@@ -198,7 +202,7 @@ async def _run(  # noqa: PLR0913 - what a run takes
         async with asyncio.TaskGroup() as group:
             showing = group.create_task(show(coordinator.course, clock, console))
             try:
-                return await coordinator.run(at)
+                return await coordinator.run(at, cap=before.dials.cap if before else None)
             finally:
                 showing.cancel()
 
