@@ -43,6 +43,7 @@ async def test_without_javascript_one_hears_the_room_and_reads_what_happens(
 ) -> None:
     await api.call("POST", "/rooms", {"room": "plain", "title": TITLE, "language": "ar"})
     await api.call("POST", "/rooms/plain/open", {})
+    await api.call("PUT", "/rooms/plain/door", {"cap": 5})
     phone: dict[str, Any] = {"microphone": False, "java_script_enabled": False, "locale": "ar"}
     tab = await visit(browsers.bea, f"{site.audience_url}/r/plain", **phone)
     await expect(tab.page).to_have_url(re.compile(r"/r/plain/door$"))

@@ -1,5 +1,9 @@
 """A browser that runs no script, at a real edge: from the room's address to the sound, and never a blank page."""
 
+import asyncio
+import html
+import re
+import time
 from pathlib import Path
 
 import httpx
@@ -7,8 +11,9 @@ import pytest
 
 from stentor.edge.http import Response
 from stentor.edge.refusal import html_response
+from stentor.room.documents import Dials
 from stentor.room.states import RoomState
-from tests.fakes.wav_room import wav_room
+from tests.fakes.wav_room import WavRoom, wav_room
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "ar,en;q=0.5"}
 
@@ -38,6 +43,63 @@ async def test_without_a_script_one_comes_from_the_rooms_address_to_the_sound(tm
         assert "It is over." in page.text
         assert 'http-equiv="refresh"' in page.text
         assert "url=/r/demo/door?lang=en" in page.text
+
+
+class Visitor:
+    """A browser that runs no script: it goes where pages send it, and comes again when they say."""
+
+    def __init__(self, client: httpx.AsyncClient, path: str) -> None:
+        self._client = client
+        self._path = path
+        self.text = ""
+
+    async def look(self) -> str:
+        page = await self._client.get(self._path, follow_redirects=True)
+        assert page.status_code == 200, page.text
+        self._path, self.text = page.url.raw_path.decode(), page.text
+        found = re.search(r'http-equiv="refresh" content="(\d+);url=([^"]+)"', page.text)
+        if found is not None:
+            assert 1 <= int(found[1]) <= 30
+            self._path = html.unescape(found[2])
+        return self.text
+
+    async def until(self, words: str) -> str:
+        """Look, sooner than told to, until some words stand there."""
+        end = time.monotonic() + 20
+        while words not in await self.look():
+            assert time.monotonic() < end, self.text
+            await asyncio.sleep(0.1)
+        return self.text
+
+
+async def test_without_a_script_one_stands_in_line_and_is_let_in() -> None:
+    async with (
+        wav_room() as room,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{room.port}", headers=BROWSER, timeout=15) as client,
+    ):
+        await turn(room, 1)
+        first = await Visitor(client, "/r/demo/door").until("أنت في الداخل")
+        source = html.unescape(first.partition('<source src="')[2].partition('"')[0])
+        async with client.stream("GET", source) as sound:
+            assert sound.status_code == 200
+            second = Visitor(client, "/r/demo/door")
+            waits = await second.until("مكانك في الصف")
+            assert "<dd>1</dd>" in waits
+            assert "<audio" not in waits
+            page = await client.get("/r/demo/listen.mp3")
+            assert page.status_code == 503
+            assert "على هذا الباب صف" in page.text
+            assert 'href="/r/demo/door"' in page.text
+            await turn(room, 2)
+            assert "<audio" in await second.until("أنت في الداخل")
+
+
+async def turn(room: WavRoom, cap: int) -> None:
+    """Turn the room's dial, as control does."""
+    room.document = room.document.model_copy(update={"door": Dials(cap=cap)})
+    await room.put(RoomState.LIVE)
+    demo = room.edge.rooms.get("demo")
+    await room.until(lambda: demo.document.door.cap == cap, "the edge knows the dial")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ ARABIC: dict[str, str | dict[str, str]] = {
     "line.wait": "كل واحد يحتفظ بمكانه في الصف، ولا حاجة إلى الضغط على شيء.",
     "line.full": "حالما يغادر أحد يدخل التالي في الصف.",
     "line.away": "ما يلي هو آخر ما عرفناه.",
-    "line.as-of": "حتى {when}.",
+    "line.as-of": "آخر تحديث: {when}.",
     "line.rate": {
         "zero": "لا يدخل أحد الآن.",
         "one": "يدخل شخص واحد تقريبًا في الدقيقة.",
@@ -96,6 +96,7 @@ ARABIC: dict[str, str | dict[str, str]] = {
     "status.measures": "ما نفعله ليكفي المكان الجميع",
     "status.rooms": "الغرف",
     "status.soon": "قريبًا",
+    "status.past": "إعادات",
     "status.next": "التحديث التالي",
     "status.next.at": "نقول المزيد في الساعة {when}.",
     "status.next.late": "أردنا أن نقول المزيد في الساعة {when} وقد تأخرنا.",

@@ -41,6 +41,7 @@ ENGLISH: dict[str, str | dict[str, str]] = {
     "status.measures": "What we do to have enough for everybody",
     "status.rooms": "Rooms",
     "status.soon": "Coming up",
+    "status.past": "Replays",
     "status.next": "Next update",
     "status.next.at": "We say more at {when}.",
     "status.next.late": "We wanted to say more at {when} and are late.",

@@ -13,7 +13,7 @@ from stentor.room.status import AWAY_NS, Happening, StatusDocument, StatusEvent
 
 REFRESH_S = 15
 _LAST_STEP = 5
-_MOST_PLANNED = 5
+_MOST_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,13 @@ class StatusView:
         """Return the rooms that open by themselves, each with its time, the next one first."""
         planned = [(room.planned_start_ns or 0, room) for room in self.rooms if room.state is RoomState.SCHEDULED]
         return sorted((each for each in planned if each[0]), key=lambda each: (each[0], each[1].room))
+
+    @property
+    def past_rooms(self) -> list[tuple[int, RoomDocument]]:
+        """Return the rooms whose recordings are there, each with when it ended, the newest first."""
+        published = (room for room in self.rooms if room.state is RoomState.PUBLISHED and room.recorded)
+        past = [(room.ended_ns or 0, room) for room in published]
+        return sorted(past, key=lambda each: (-each[0], each[1].room))
 
     @property
     def waiting(self) -> int:
@@ -128,9 +135,10 @@ def status_page(view: StatusView, words: Words, frame: Frame, *, copy: bool = Fa
         element("section", join(head, more), class_=f"card level-{said.level}"),
         _measures(view, words),
         _rooms(view, words, frame),
-        _planned(view, words, frame),
+        _listed(words.t("status.soon"), view.planned_rooms, words, frame),
         _next(view, words, frame, copy=copy),
         _history(view, words),
+        _listed(words.t("status.past"), view.past_rooms, words, frame),
     )
     return page(words, frame, words.t("status.title"), body)
 
@@ -159,13 +167,14 @@ def _rooms(view: StatusView, words: Words, frame: Frame) -> Safe:
     return _section(words.t("status.rooms"), element("ul", join(*lines), class_="lines"))
 
 
-def _planned(view: StatusView, words: Words, frame: Frame) -> Safe:
+def _listed(title_of_all: Safe, rooms: list[tuple[int, RoomDocument]], words: Words, frame: Frame) -> Safe:
+    """Return the first of some rooms, each with its time; nothing where there is none."""
     lines = []
-    for start_ns, room in view.planned_rooms[:_MOST_PLANNED]:
+    for at_ns, room in rooms[:_MOST_LISTED]:
         title = element("a", foreign(room.title, room.language), href=f"{frame.site}/r/{room.room}")
-        when = words.moment(start_ns, zone_of(room.time_zone))
+        when = words.moment(at_ns, zone_of(room.time_zone))
         lines.append(element("li", join(element("p", title), element("p", when, class_="facts"))))
-    return _section(words.t("status.soon"), element("ul", join(*lines), class_="lines")) if lines else Safe("")
+    return _section(title_of_all, element("ul", join(*lines), class_="lines")) if lines else Safe("")
 
 
 def _next(view: StatusView, words: Words, frame: Frame, *, copy: bool) -> Safe:

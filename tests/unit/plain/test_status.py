@@ -122,6 +122,11 @@ def test_what_comes_next_is_named_in_its_own_time() -> None:
     soon = room(RoomState.SCHEDULED, planned_start_ns=NOW_NS + 10**12, time_zone="Asia/Beirut")
     said = Checked(status_page(view(later, soon), Words("en"), Frame("/status"))).said
     assert "Coming upAn eveningWed 18 Nov, 13:23 UTC+2LaterWed 18 Nov, 13:53 UTC" in said
+    past = room(RoomState.PUBLISHED, room="c", title="Past", ended_ns=NOW_NS)
+    unrecorded = room(RoomState.PUBLISHED, room="d", title="Unrecorded", recorded=False)
+    said = Checked(status_page(view(past, unrecorded), Words("en"), Frame("/status"))).said
+    assert "ReplaysPastWed 18 Nov, 11:06 UTC" in said
+    assert "Unrecorded" not in said
 
 
 def test_programs_read_the_same() -> None:

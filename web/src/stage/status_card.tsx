@@ -37,7 +37,7 @@ export function StatusCard({ api }: { api: StaffApi }) {
     });
   const said = status?.events.filter((event) => event.kind === "said") ?? [];
   return (
-    <section class="card" aria-labelledby="status-title" data-testid="status-card">
+    <section class="card status-card" aria-labelledby="status-title" data-testid="status-card">
       <h2 id="status-title">{t("status.title")}</h2>
       <p class="hint">{t("status.text")}</p>
       {status && (
