@@ -96,7 +96,10 @@ class Ledger:
                 return False
         elif report.number <= account.report.number:
             return False
-        self._count(account.report, report)
+        before = account.report
+        if account.resumed:
+            before = before.model_copy(update={"freed": report.freed, "direct": report.direct})
+        self._count(before, report)
         account.report, account.heard_ns, account.resumed = report, now_ns, False
         account.wanted = account.wanted / 2 + report.wanted
         account.wanted_back = account.wanted_back / 2 + report.wanted_back

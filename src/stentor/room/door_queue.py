@@ -119,6 +119,8 @@ class Queue:
 
     def call(self, mark: Mark) -> None:
         """Call all up to a mark, and forget what lies behind it."""
+        if mark.rank and mark.slot in self._missing:
+            self._missing[mark.slot] = sum(self.by_rank(mark.slot)[mark.rank :])
         self.mark = mark
         for slot in [slot for slot in self._tickets if slot < mark.slot]:
             del self._tickets[slot]
