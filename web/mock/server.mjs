@@ -48,6 +48,8 @@ let line = /** @type {Record<string, unknown>[]} */ ([]);
 let mine = false;
 /** @type {{step: number, by_hand: boolean, since: string | null, why: string, cause: string}} */
 let ladder = { ...LADDER };
+/** @type {any[]} */
+let said = [];
 /** @type {string[]} */
 let calls = [];
 /** @type {Map<string, Set<import("node:http").ServerResponse>>} */
@@ -209,6 +211,7 @@ async function staff(request, response, path) {
   if (what === "session") return session(request, response);
   if (!request.headers.authorization?.startsWith("Bearer s-")) return problem(response, 401, "unauthenticated");
   if (what === "installation" && id === "ladder") return ladderOf(request, response);
+  if (what === "installation" && id === "status") return statusOf(request, response, noun);
   if (!id)
     return request.method === "POST" ? create(request, response) : json(response, 200, { rooms: [...rooms.values()] });
   const room = rooms.get(id);
@@ -357,6 +360,17 @@ async function ladderOf(request, response) {
     bytes_saved: step === 3 ? 0.47 : null,
   }));
   return json(response, 200, { ...ladder, steps });
+}
+
+/** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response @param {string} event */
+async function statusOf(request, response, event) {
+  if (request.method === "DELETE") said = said.filter((each) => each.id !== event);
+  if (request.method === "POST") {
+    const { text } = await bodyOf(request);
+    said = [{ id: `e-${said.length}`, at: new Date().toISOString(), kind: "said", room: null, text }, ...said];
+  }
+  const copied = { written_at: new Date().toISOString(), problem: null };
+  return json(response, 200, { url: "/status", next_update_at: null, events: said, copied });
 }
 
 /** @param {import("node:http").ServerResponse} response @param {string} id */
