@@ -10,11 +10,12 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from stentor.bus.port import live_chunk_subject, live_stage_subject, origin_subject
+from stentor.bus.port import live_chunk_subject, live_stage_subject, load_subject, meter_subject, origin_subject
 from stentor.bus.upstream_wire import VERSION, Kind, pack, pack_after, unpack
 from stentor.bus.wire import step_of
 from stentor.edge.downstream import RelaySettings
 from stentor.errors import BusUnavailable
+from stentor.room.crowd_meter import MeterReport
 from stentor.room.documents import Role, RoomDocument, StageDocument, StagePerson
 from stentor.room.requests import RingRead
 from stentor.room.states import RoomState
@@ -147,6 +148,24 @@ async def test_counts_go_up_and_down(room: WavRoom) -> None:
     ):
         for edge in (room, middle, lowest):
             await room.until(lambda edge=edge: listeners(edge) == 4, f"all know of four: {listeners(edge)}")
+
+
+async def test_what_edges_below_say_of_themselves_goes_up(room: WavRoom) -> None:
+    heard: set[str] = set()
+
+    def hear(subject: str, _payload: bytes) -> None:
+        heard.add(subject)
+
+    async with (
+        lower_edge(room.port, "middle") as middle,
+        lower_edge(middle.port, "lowest") as lowest,
+        room.bus.subscribe("load.*", hear),
+        room.bus.subscribe("meter.*", hear),
+    ):
+        await lowest.bus.publish(meter_subject("lowest"), MeterReport(edge="lowest", at_ns=1).to_bytes())
+        wanted = {load_subject("middle"), load_subject("lowest"), meter_subject("lowest")}
+        await room.until(lambda: wanted <= heard, f"all is heard: {heard}")
+        assert lowest.edge.ready
 
 
 async def test_without_the_key_nobody_is_let_in(room: WavRoom) -> None:

@@ -13,7 +13,14 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 from pydantic import ValidationError
 
-from stentor.bus.port import Core, live_audience_subject, live_chunk_subject, live_stage_subject, load_subject
+from stentor.bus.port import (
+    Core,
+    live_audience_subject,
+    live_chunk_subject,
+    live_stage_subject,
+    load_subject,
+    meter_subject,
+)
 from stentor.bus.upstream_key import SCHEME, Gate, challenge
 from stentor.bus.upstream_wire import VERSION, Kind, pack, pack_numbered, unpack, unpack_after, unpack_numbered
 from stentor.bus.wire import encode_chunk
@@ -28,6 +35,7 @@ from stentor.errors import BadRequest, MediaError, StentorError, Unauthenticated
 from stentor.media.chunk import Chunk
 from stentor.media.grid import STEPS_PER_SEGMENT, Segment, first_step, segment_of
 from stentor.media.rendition import RenditionName
+from stentor.room.crowd_meter import MeterReport
 from stentor.room.documents import AudienceReport, RoomDocument, StageDocument
 from stentor.room.hands import HandAsk
 from stentor.room.ladder import LoadReport
@@ -123,7 +131,7 @@ class Downstream:
         self._feeds: dict[Key, Feed] = {}
         self._wanted: dict[Key, set[Below]] = {}
         self._reports: list[tuple[str, AudienceReport]] = []
-        self._loads: list[LoadReport] = []
+        self._own: list[tuple[str, bytes]] = []
         self._ticks = 0
         self.doors = DoorsBelow(core, self._tell)
 
@@ -254,9 +262,9 @@ class Downstream:
         reports, self._reports = self._reports, []
         for room, report in reports:
             await self._core.publish(live_audience_subject(room), report.to_bytes())
-        loads, self._loads = self._loads, []
-        for load in loads:
-            await self._core.publish(load_subject(load.edge), load.to_bytes())
+        own, self._own = self._own, []
+        for subject, payload in own:
+            await self._core.publish(subject, payload)
 
     # What comes up (below.Taken).
 
@@ -276,8 +284,8 @@ class Downstream:
                     self._subscribe(relay, key, unpack_after(payload))
             case ["live", room, "audience"] if kind is Kind.MESSAGE and relay.trusted:
                 self._take_report(room, payload)
-            case ["load", _] if kind is Kind.MESSAGE and relay.trusted:
-                self._take_load(payload)
+            case ["load" | "meter" as what, _] if kind is Kind.MESSAGE and relay.trusted:
+                self._take_own(what, payload)
             case ["door", room, "report"] if kind is Kind.MESSAGE and relay.trusted:
                 self.doors.take_report(room, payload)
             case ["control", room, "hand"] if kind is Kind.ASK:
@@ -346,13 +354,15 @@ class Downstream:
         if within and f"rooms/{room}" in self._documents:
             self._reports.append((room, report))
 
-    def _take_load(self, payload: bytes) -> None:
+    def _take_own(self, what: str, payload: bytes) -> None:
+        """Pass on what an edge below says of itself: how busy it is, and who arrives."""
+        subject = load_subject if what == "load" else meter_subject
         try:
-            report = LoadReport.model_validate_json(payload)
+            report = (LoadReport if what == "load" else MeterReport).model_validate_json(payload)
         except ValidationError as error:
-            raise MediaError("What a relay says of its load cannot be read.") from error
-        if len(self._loads) < _MAX_REPORTS_A_TICK:
-            self._loads.append(report)
+            raise MediaError(f"What a relay says of its {what} cannot be read.") from error
+        if len(self._own) < _MAX_REPORTS_A_TICK:
+            self._own.append((subject(report.edge), report.to_bytes()))
 
 
 def public_stage(stage: StageDocument) -> StageDocument:
