@@ -6,11 +6,12 @@
 // #t=moderator, #t=cohost, #t=used (open elsewhere), #t=gone (on a device that is away),
 // #t=blocked, anything else is refused; /#t=operator.
 // Tests turn its knobs: POST /mock/room/ROOM (patch state.json), /mock/stage/ROOM (patch the stage),
-// /mock/event/ROOM/NAME (send that event), /mock/away {"away": true}, /mock/reset; GET /mock/calls lists API calls.
+// /mock/event/ROOM/NAME (send that event), /mock/ticket (the answer at the door), /mock/door (dials), /mock/away {"away": true}, /mock/reset; GET /mock/calls lists API calls.
 
 import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
+import { doorOut, resetDoor, staffDoor, ticketAnswer, turnDoor } from "./door.mjs";
 import { makeAudience, makeBlocks, makeLinks, makeRooms, makeStage, tone } from "./rooms.mjs";
 
 const DIST = join(import.meta.dirname, "../../src/stentor/web/dist");
@@ -56,6 +57,7 @@ let calls = [];
 const streams = new Map();
 
 function reset() {
+  resetDoor();
   rooms = makeRooms(origin);
   stages = new Map([...rooms].map(([id, room]) => [id, makeStage(room)]));
   links = makeLinks();
@@ -115,12 +117,14 @@ async function knobs(request, response, path) {
   const body = await bodyOf(request);
   if (what === "reset") reset();
   else if (what === "away") away = body.away;
+  else if (what === "ticket" || what === "door") turnDoor(what, body);
   else if (what === "hand") hand = { ...HAND, ...body };
   else if (what === "calls") return json(response, 200, calls);
   else if (what === "room") rooms.set(id, { ...(rooms.get(id) ?? {}), ...body });
   else if (what === "stage") stages.set(id, { ...stages.get(id), ...body });
   else if (what === "event") send(id, name, body);
   if (what === "room" || what === "stage") tellRoom(id);
+  if (what === "door") for (const id of streams.keys()) send(id, "door", doorOut());
   return json(response, 200, {});
 }
 
@@ -195,6 +199,7 @@ function audience(request, response, path) {
     return json(response, 200, { ...room, server_time: new Date().toISOString() });
   }
   if (first === "r" && rest === "hand") return raisedHand(request, response);
+  if (first === "r" && rest === "ticket") return away ? request.socket.destroy() : json(response, 200, ticketAnswer());
   if (first === "r" && rest.startsWith("recording.")) return recording(request, response);
   if (first === "" || (first === "r" && !rest)) return file(response, "index.html");
   return problem(response, 404, "not-found");
@@ -212,11 +217,18 @@ async function staff(request, response, path) {
   if (!request.headers.authorization?.startsWith("Bearer s-")) return problem(response, 401, "unauthenticated");
   if (what === "installation" && id === "ladder") return ladderOf(request, response);
   if (what === "installation" && id === "status") return statusOf(request, response, noun);
+  if (what === "installation" && id === "door")
+    return json(response, 200, staffDoor(request.method, noun, await bodyOf(request)));
   if (!id)
     return request.method === "POST" ? create(request, response) : json(response, 200, { rooms: [...rooms.values()] });
   const room = rooms.get(id);
   if (!room) return problem(response, 404, "not-found");
   if (noun === "events") return events(request, response, id);
+  if (noun === "crowd") return problem(response, 404, "not-found");
+  if (noun === "door") {
+    json(response, 200, staffDoor(request.method, one, await bodyOf(request)));
+    return send(id, "door", doorOut());
+  }
   if (noun === "hands") return hands(request, response, id, one);
   if (noun === "audience") return json(response, 200, makeAudience(/** @type {any} */ (room)));
   if (noun === "links") return linksOf(request, response, id, one, verb);
@@ -272,6 +284,7 @@ function events(request, response, id) {
   if (own) response.write(`event: link\ndata: ${JSON.stringify(own)}\n\n`);
   send(id, "audience", makeAudience(/** @type {any} */ (rooms.get(id))));
   tellHands(id);
+  send(id, "door", doorOut());
 }
 
 /** @param {import("node:http").IncomingMessage} request @param {import("node:http").ServerResponse} response */

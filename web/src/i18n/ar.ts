@@ -1,4 +1,5 @@
 /** Arabic, with the six plural forms of the language. */
+import { arDoor } from "./ar_door";
 import { arStaff } from "./ar_staff";
 import type { Catalogue } from "./i18n";
 
@@ -210,6 +211,7 @@ export const ar: Catalogue = {
   "line.remind": "نبّهني حين يحين دوري",
   "line.remind.on": "سيصلك تنبيه",
   "line.remind.denied": "لا يمكن لهذا المتصفح تنبيهك لأن إعداداته تمنع ذلك. يظهر مكانك في عنوان علامة التبويب.",
+  "line.calendar": "أضف دوري إلى التقويم",
   "line.turn": "حان دورك: لقد دخلت.",
   "line.leave": "غادر الدور",
   "line.next": "السؤال التالي بعد {seconds} ث",
@@ -260,5 +262,6 @@ export const ar: Catalogue = {
   "proof.how": "كيف تتحقق",
   "proof.how.text":
     "نزّل أحد التسجيلات وملف الإثبات، ثم نفّذ هذا الأمر حيث ثُبّت Stentor. يخبرك إن كان الصوت مطابقًا لما بُث، وأين لا يطابقه.",
+  ...arDoor,
   ...arStaff,
 };

@@ -1,4 +1,5 @@
 /** English. The keys of this catalogue are the keys of all; `{name}` is filled in, plural entries are chosen by count. */
+import { enDoor } from "./en_door";
 import { enStaff } from "./en_staff";
 
 export const en = {
@@ -169,6 +170,7 @@ export const en = {
   "line.remind.on": "You will be called",
   "line.remind.denied":
     "This browser may not call you: it is forbidden in its settings. The tab’s name shows your place.",
+  "line.calendar": "Put my turn in the calendar",
   "line.turn": "It is your turn: you are in.",
   "line.leave": "Leave the line",
   "line.next": "Asked again in {seconds} s",
@@ -215,5 +217,6 @@ export const en = {
   "proof.how": "How to check",
   "proof.how.text":
     "Download a recording and the proof, and run this where Stentor is installed. It says whether the sound is identical to what was broadcast, and where it is not.",
+  ...enDoor,
   ...enStaff,
 } as const;

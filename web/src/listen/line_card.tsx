@@ -15,6 +15,8 @@ import { saveDate } from "./scheduled";
 /** Screen readers are told again after so long, or when the place has halved, or when the reason is another. */
 const SAY_AGAIN_MS = 120_000;
 const MINUTE_S = 60;
+/** A turn that is so far away is worth a line in a calendar. */
+const FAR_S = 900;
 const MOST_MINUTES = 90;
 
 interface Props {
@@ -111,7 +113,7 @@ function Meanwhile({ room, player, now, state }: Props & { state: LineState }) {
   const speaking = room.people.filter((person) => person.speaking).map((person) => person.name);
   const { overflow } = state;
   const listens = player.active && status !== "blocked";
-  const start = room.planned_start ? Date.parse(room.planned_start) : null;
+  const turnMs = state.waitS && state.waitS[0] >= FAR_S ? now() + state.waitS[0] * 1_000 : null;
   return (
     <div class="line-meanwhile">
       <h3>{t("line.meanwhile")}</h3>
@@ -136,9 +138,9 @@ function Meanwhile({ room, player, now, state }: Props & { state: LineState }) {
       )}
       <div class="row">
         {canRemind() && <Remind room={room} />}
-        {start !== null && start > now() && (
-          <Button icon="calendar" onClick={() => saveDate(room, start, now())} testid="line-calendar">
-            {t("room.calendar")}
+        {turnMs !== null && (
+          <Button icon="calendar" onClick={() => saveDate(room, turnMs, now())} testid="line-calendar">
+            {t("line.calendar")}
           </Button>
         )}
       </div>
@@ -152,7 +154,7 @@ function Remind({ room }: { room: RoomView }) {
   const ask = () => void remind.ask(room.room).then(setState);
   if (state === "denied") return <p class="hint">{t("line.remind.denied")}</p>;
   return (
-    <Button icon={state === "on" ? "check" : "alert"} onClick={ask} disabled={state === "on"} testid="line-remind">
+    <Button icon={state === "on" ? "check" : "bell"} onClick={ask} disabled={state === "on"} testid="line-remind">
       {t(state === "on" ? "line.remind.on" : "line.remind")}
     </Button>
   );

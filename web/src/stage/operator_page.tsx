@@ -5,6 +5,7 @@ import { useI18n } from "../i18n/i18n";
 import { Button, Page, StatePill } from "../ui/parts";
 import type { RoomFields, StaffApi } from "./api";
 import { LadderCard } from "./ladder_card";
+import { InstallationDoorCard } from "./door_card";
 import { LinkBox } from "./links_card";
 import { RoomForm } from "./room_form";
 import { StatusCard } from "./status_card";
@@ -59,23 +60,26 @@ export function OperatorPage({ api }: { api: StaffApi }) {
             ))}
           </ul>
         </div>
-        <section class="card" aria-labelledby="create-title">
-          <h2 id="create-title">{t("operator.create")}</h2>
-          <RoomForm
-            key={created?.room ?? "first"}
-            withAddress
-            submit={t("operator.create.submit")}
-            busy={busy}
-            onSubmit={create}
-          />
-          {problem && (
-            <p class="notice" role="alert" data-testid="create-problem">
-              {problem}
-            </p>
-          )}
-        </section>
-        <StatusCard api={api} />
-        <LadderCard api={api} />
+        <div class="column">
+          <section class="card" aria-labelledby="create-title">
+            <h2 id="create-title">{t("operator.create")}</h2>
+            <RoomForm
+              key={created?.room ?? "first"}
+              withAddress
+              submit={t("operator.create.submit")}
+              busy={busy}
+              onSubmit={create}
+            />
+            {problem && (
+              <p class="notice" role="alert" data-testid="create-problem">
+                {problem}
+              </p>
+            )}
+          </section>
+          <InstallationDoorCard api={api} />
+          <StatusCard api={api} />
+          <LadderCard api={api} />
+        </div>
       </div>
     </Page>
   );

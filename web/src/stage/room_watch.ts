@@ -1,5 +1,5 @@
 /** The room as the staff sees it: snapshots, then the event stream, for as long as the page is open. */
-import type { Audience, Hands, LadderWord, Link, RoleChange, Stage, StaffRoom } from "../api/types";
+import type { Audience, Door, Hands, LadderWord, Link, RoleChange, Stage, StaffRoom } from "../api/types";
 import { Backoff } from "../lib/backoff";
 import { EventReader, type ServerEvent } from "../lib/sse";
 import { Store } from "../lib/store";
@@ -11,6 +11,7 @@ export interface WatchState {
   stage: Stage | null;
   audience: Audience | null;
   hands: Hands | null;
+  door: Door | null;
   ladder: LadderWord | null;
   links: Link[];
   /** One's own link: its role is one's role. */
@@ -35,6 +36,7 @@ export class RoomWatch {
     stage: null,
     audience: null,
     hands: null,
+    door: null,
     ladder: null,
     links: [],
     own: null,
@@ -137,6 +139,9 @@ export class RoomWatch {
         break;
       case "ladder":
         this.store.patch({ ladder: value as LadderWord });
+        break;
+      case "door":
+        this.store.patch({ door: value as Door });
         break;
       case "link":
         this.takeLink(value as Link);
