@@ -11,7 +11,7 @@ NAMES = (
     *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "fronts"),
     *("isolation", "rooms", "caches", "mobile"),
     *("delay", "drift", "loudness", "return", "guard", "hostile"),
-    "ladder",
+    *("ladder", "herd"),
 )
 RESULTS = Path(__file__).parent.parent / "results"
 
