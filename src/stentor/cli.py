@@ -255,7 +255,7 @@ def door(
 @_with_settings
 def ladder(
     settings: Settings,
-    step: Annotated[int | None, typer.Option(min=0, max=5, help="Have a step in force by hand; 0: none.")] = None,
+    step: Annotated[int | None, typer.Option("--step", min=0, max=5, help="Set a step by hand; 0: none.")] = None,
     auto: Annotated[bool, typer.Option("--auto", help="Leave it to the load again.")] = False,  # noqa: FBT002 - a flag
     as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
