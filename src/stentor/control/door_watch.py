@@ -57,7 +57,7 @@ def together(words: list[DoorWord], now_ns: int) -> DoorWord:
     return no_word("", sum(word.inside for word in words), now_ns).model_copy(
         update={
             name: sum(getattr(word, name) for word in words)
-            for name in ("waiting", "early", "called", "held", "admitted_per_s", "leaving_per_s")
+            for name in ("waiting", "called", "held", "admitted_per_s", "leaving_per_s")
         }
     )
 
@@ -100,11 +100,8 @@ def _by(own: float | None, held: float | None, *, by_ladder: bool) -> HeldBy | N
 
 def foretold(word: DoorWord, dials: Dials, now_ns: int) -> ForecastOut:
     """Return what becomes of a line with other dials."""
-    if not word.waiting:
-        free = None if dials.cap is None else max(0, dials.cap - word.inside - word.held)
-        return ForecastOut(waiting=0, free=free, last_enters_at=None, last_enters_in_s=None, per_minute=[])
     seen = forecast(word, dials, word.leaving_per_s)
-    last_ns = seen.last_enters_ns
+    last_ns = seen.last_enters_ns if seen.waiting else None
     return ForecastOut(
         waiting=seen.waiting,
         free=seen.free,

@@ -69,6 +69,21 @@ async def test_a_line_is_shown_as_the_leader_says_it(desk: Desk, clock: VirtualC
     assert (await desk.ok("GET", f"{ROOM}/door", desk.operator))["inside"] == 0
 
 
+async def test_what_becomes_of_the_line(desk: Desk, clock: VirtualClock) -> None:
+    await desk.room()
+    await desk.ok("PUT", f"{ROOM}/door", desk.operator, json={"cap": 5_000})
+    await say(desk, waiting=4_000, inside=5_000, cap=5_000)
+    await settle()
+    forecast = (await desk.ok("GET", f"{ROOM}/door", desk.operator))["forecast"]
+    assert forecast.items() >= {"waiting": 4_000, "free": 0, "last_enters_at": None, "last_enters_in_s": None}.items()
+    seen = await desk.ok("POST", f"{ROOM}/door/preview", desk.operator, json={"cap": 10_000, "per_second": 10})
+    assert seen["forecast"]["last_enters_in_s"] == 400
+    assert seen["forecast"]["last_enters_at"].endswith("Z")
+    assert seen["forecast"]["per_minute"] == [600] * 6 + [400]
+    whole = await desk.ok("POST", "/api/v1/installation/door/preview", desk.operator, json={"per_second": 4_000 / 60})
+    assert whole["forecast"]["per_minute"] == [4_000]
+
+
 async def test_a_preview_changes_nothing(desk: Desk) -> None:
     await desk.room()
     await desk.ok("PUT", f"{ROOM}/door", desk.operator, json={"cap": 100})
