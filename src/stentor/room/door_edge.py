@@ -147,11 +147,12 @@ class EdgeDoor:
         )
 
     def _waiting(self, view: View, rank: tuple[int, int], place: Place, holder: bytes, now_ns: int) -> Answer:
-        position = view.position(rank)
-        if position is None:
+        ahead = view.ahead(rank) if self.acts(now_ns) else None
+        if ahead is None:
             return self._counting(place, holder, now_ns)
-        wait = view.wait_s(position)
-        again = view.ask_again_s(holder, position, now_ns)
+        wait = view.wait_s(ahead)
+        again = view.ask_again_s(holder, ahead, now_ns)
+        position = 1 + int(ahead)
         return Answer(False, False, place, holder, position, wait, again, view.word.because)  # noqa: FBT003 on the way of 10,000 a second
 
     def _missed(self, holder: bytes, now_ns: int) -> Answer:

@@ -62,7 +62,7 @@ class Leader:
         self._tokens = 0.0
         self._refund = 0.0
         self._straight = 0
-        self._called = 0
+        self._steps = 0.0
         self._admitted_before = 0
         self._direct_seen = 0
         self._word: DoorWord | None = None
@@ -80,8 +80,7 @@ class Leader:
         self._over = word.over
         self._admitted_before = word.admitted
         self._stored = word
-        if word.because is not None:
-            self._pacer.slow_down(word.because, now_ns)
+        self._pacer.resume(word, now_ns)
 
     def set(self, dials: Dials, *, is_open: bool, because: Because | None, now_ns: int) -> None:
         """Put dials in force, the least of room, installation and ladder, and say whether the doors stand open.
@@ -199,10 +198,9 @@ class Leader:
             size, mark = size + count, each
         if mark is None:
             return
-        self._queue.call(mark)
+        self._steps += self._queue.call(mark)
         if size:
             self._tokens -= size
-            self._called += size
             self._last_batch += 1
             self._turns.append(Turn(Batch(self._last_batch, mark.slot, mark.rank, now_ns, size, 0)))
 
@@ -230,14 +228,14 @@ class Leader:
         ledger, queue = self._ledger, self._queue
         reports = [account.report for account in ledger.accounts.values()]
         waiting, called = queue.waiting(), self.called
-        line_from, line, front = queue.line()
+        line_from, line = queue.line()
         admitted_per_s, leaving_per_s = self._pacer.rates()
         return DoorWord(
             room=self.room, term=self._term, number=self._number, at_ns=now_ns, leader=self._leader,
             cap=self._dials.cap, per_second=self._dials.per_second, is_open=bool(self._salt),
             opened_ns=self._opened_ns, salt=self._salt, watermark=queue.mark, over=self._over,
             batches=tuple(turn.batch._replace(told=turn.told) for turn in self._turns), last_batch=self._last_batch,
-            direct=self._goes_straight, line_from=line_from, line=line, front=front, early=queue.early(),
+            direct=self._goes_straight, line_from=line_from, line=line, early=queue.early(),
             waiting=waiting, called=called, inside=sum(report.inside for report in reports),
             rehearsal=sum(report.rehearsal for report in reports),
             held=sum(report.held for report in reports) + ledger.lost_places,
@@ -249,10 +247,10 @@ class Leader:
 
     def _pace(self, now_ns: int, waiting: int, called: int) -> Pace:
         free = max(0, min(self._free - called, _UNLIMITED))
-        inside = sum(account.report.inside for account in self._ledger.accounts.values())
-        low, high = self._pacer.leaving(inside + called + free if self._dials.cap is not None else inside)
+        taken = self._ledger.taken
+        low, high = self._pacer.leaving(taken + called + free if self._dials.cap is not None else taken)
         found = Pace(free, self._dials.per_second or 0.0, round(low, 3), round(high, 3))
-        return self._pacer.pace(now_ns, found, self._called + self._ledger.direct, waiting)
+        return self._pacer.pace(now_ns, found, self._steps + self._ledger.direct, waiting)
 
     @property
     def must_store(self) -> bool:

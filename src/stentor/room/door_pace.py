@@ -5,7 +5,7 @@ from math import sqrt
 
 from stentor.room.door import NS_PER_S, Because
 from stentor.room.door_view import waits
-from stentor.room.door_words import Pace
+from stentor.room.door_words import DoorWord, Pace
 
 _LONGEST_NS = 600 * NS_PER_S
 _SHORTEST_NS = 20 * NS_PER_S
@@ -24,10 +24,23 @@ class Pacer:
     def __init__(self) -> None:
         self._samples: deque[tuple[int, int, int, float]] = deque()
         self._pace: Pace | None = None
-        self._called = 0
+        self._steps = 0.0
         self._because: Because | None = None
         self._because_until_ns = 0
         self._exposure = 0.0
+
+    def resume(self, word: DoorWord, now_ns: int) -> None:
+        """Go on from what another leader said, as if it had been seen here for a while."""
+        low, high = word.pace.leaving_low, word.pace.leaving_high
+        full = max(1.0, word.inside + word.held + word.called + min(word.pace.free, word.cap or 0))
+        seconds = _ENOUGH / ((low + high) / 2) if high else 0.0
+        if 0 < seconds <= _LONGEST_NS / NS_PER_S / 2:
+            self._exposure = full * seconds
+            self._samples.append((now_ns - int(seconds * NS_PER_S), 0, -_ENOUGH, 0.0))
+            self._samples.append((now_ns, 0, 0, self._exposure))
+        self._pace = word.pace
+        if word.waiting:
+            self._say(word.because or Because.SLOWER, now_ns)
 
     def slow_down(self, because: Because, now_ns: int) -> None:
         """Say why what was said before holds no more."""
@@ -74,23 +87,22 @@ class Pacer:
                 break
         return max(0.0, low), high
 
-    def pace(self, now_ns: int, found: Pace, called: int, waiting: int) -> Pace:
+    def pace(self, now_ns: int, found: Pace, steps: float, waiting: int) -> Pace:
         """Return what to tell: ``found`` where it is better than what was said, and where it is a good deal worse.
 
-        ``called`` counts all who have been; ``waiting`` those who have not.
+        ``steps``: by how much positions have got better, in all; ``waiting``: who have not been called.
         """
         if self._pace is None:
             said = found
         else:
-            before = self._pace._replace(free=max(0, self._pace.free - (called - self._called)))
+            before = self._pace._replace(free=max(0.0, self._pace.free - (steps - self._steps)))
             low = before.leaving_low + max(0.0, found.leaving_low - before.leaving_low) * _FOLLOW
             said = Pace(max(before.free, found.free), found.per_second, round(low, 3), found.leaving_high)
-            slack = max(5, said.free // 10, int(2 * self.rates()[0]))
+            slack = max(5.0, said.free / 10, 2 * self.rates()[0])
             if self._is_worse(found._replace(free=found.free + slack), said, waiting):
                 said = found
-                if self.because(now_ns) is None:
-                    self._say(Because.SLOWER, now_ns)
-        self._pace, self._called = said, called
+                self._say(self.because(now_ns) or Because.SLOWER, now_ns)
+        self._pace, self._steps = said, steps
         return said
 
     @staticmethod

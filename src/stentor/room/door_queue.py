@@ -29,10 +29,10 @@ class Queue:
         self.is_early_counted = word.early is not None
         self._told_of = {word.line_from + index: count for index, count in enumerate(counts) if count}
         self._missing = dict(self._told_of)
-        if counts:
-            self._missing[word.line_from] = word.front
-        if word.early:
-            self._missing[EARLY] = word.early
+        if word.early and word.watermark.slot == EARLY:
+            self._told_of[EARLY] = self._missing[EARLY] = word.early
+        first = self._missing.get(self.mark.slot, 0)
+        self._missing[self.mark.slot] = first - first * self.mark.rank // groups(self.mark.slot)
 
     def open(self, salt: str) -> None:
         """Shuffle the early."""
@@ -96,6 +96,7 @@ class Queue:
         """Hear that no ticket is made any more for slots before one; ``early``: nor for slot EARLY."""
         if early and not self.is_early_counted:
             self.is_early_counted = True
+            self._told_of[EARLY] = self.remaining(EARLY)
         if not self.is_early_counted:
             return
         for each in self.slots():
@@ -117,8 +118,11 @@ class Queue:
                     yield Mark(slot, rank + 1), counts[rank]
         yield Mark(max(self.counted, self.mark.slot), 0 if self.counted > self.mark.slot else self.mark.rank), 0
 
-    def call(self, mark: Mark) -> None:
-        """Call all up to a mark, and forget what lies behind it."""
+    def call(self, mark: Mark) -> float:
+        """Call all up to a mark, and forget what lies behind it; return by how much positions in line get better."""
+        before = self._passed(self.mark)
+        steps = sum(count for slot, count in self._told_of.items() if self.mark.slot <= slot < mark.slot)
+        steps += self._passed(mark) - before
         if mark.rank and mark.slot in self._missing:
             self._missing[mark.slot] = sum(self.by_rank(mark.slot)[mark.rank :])
         self.mark = mark
@@ -129,17 +133,17 @@ class Queue:
                 del slots[slot]
         for key in [key for key in self._heard if key[2] < mark.slot]:
             del self._heard[key]
+        return steps
 
-    def line(self) -> tuple[int, str, int]:
-        """Return the first slot of the line as edges are told it, the counts from there on, and who is left of it."""
-        known = [slot for slot, count in self._told_of.items() if count]
+    def _passed(self, mark: Mark) -> float:
+        return self._told_of.get(mark.slot, 0) * mark.rank / groups(mark.slot)
+
+    def line(self) -> tuple[int, str]:
+        """Return the first slot of the line as edges are told it, and the counts from there on."""
+        known = [slot for slot, count in self._told_of.items() if count and slot != EARLY]
         first = self.mark.slot or min(known, default=self.counted)
-        counts = [self._told_of.get(slot, 0) for slot in range(first, self.counted)]
-        front = counts[0] if counts else 0
-        if counts and first == self.mark.slot and self.mark.rank:
-            front = min(front, self.remaining(first))
-        return first, pack(counts), front
+        return first, pack(self._told_of.get(slot, 0) for slot in range(first, self.counted))
 
     def early(self) -> int | None:
-        """Return how many of the early have not been called; None: they are not counted yet."""
-        return self.remaining(EARLY) if self.is_early_counted else None
+        """Return how many of the early there were, while it is their turn; None: they are not counted yet."""
+        return self._told_of.get(EARLY, 0) if self.is_early_counted else None

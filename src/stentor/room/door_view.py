@@ -47,7 +47,11 @@ class View:
             self.line = (counts, totals(counts))
         self._counts, self._before = self.line
         self._marks = [(batch.slot, batch.rank, batch.number) for batch in word.batches]
-        self._ahead = (word.early or 0) + word.front - (self._counts[0] if self._counts else 0)
+        early_left = (word.early or 0) * (EARLY_GROUPS - self.word.watermark.rank) / EARLY_GROUPS
+        if word.watermark.slot == EARLY:
+            self._ahead = early_left
+        else:
+            self._ahead = -self._counts[0] * word.watermark.rank / GROUPS if self._counts else 0.0
 
     def rank(self, place: Place) -> tuple[int, int]:
         """Return where a place stands in the order of the line."""
@@ -63,35 +67,35 @@ class View:
                 return number
         return 0
 
-    def position(self, rank: tuple[int, int]) -> int | None:
-        """Return a position in line, from 1; None: its slot is still being counted."""
+    def ahead(self, rank: tuple[int, int]) -> float | None:
+        """Return how many are ahead in line, as far as groups are even; None: the slot is still being counted.
+
+        It only ever falls, since the counts are final and the watermark only rises.
+        """
         word = self.word
         slot, group = rank
         if word.early is None:
             return None
         if slot == EARLY:
-            done = word.watermark.rank
-            return 1 + int(word.early * (group - done) / (EARLY_GROUPS - done))
+            return word.early * (group - word.watermark.rank) / EARLY_GROUPS
         index = slot - word.line_from
         if index >= len(self._counts):
             return None
         if index < 0:
-            return word.early + 1
-        if index:
-            return 1 + self._ahead + self._before[index] + self._counts[index] * group // GROUPS
-        done = word.watermark.rank if word.watermark.slot == slot else 0
-        return 1 + word.early + word.front * (group - done) // (GROUPS - done)
+            return max(0.0, self._ahead)
+        return max(0.0, self._ahead + self._before[index] + self._counts[index] * group / GROUPS)
 
-    def wait_s(self, position: int) -> tuple[float, float] | None:
-        """Return in how many seconds a position is called: at the least, and at the most."""
+    def wait_s(self, ahead: float) -> tuple[float, float] | None:
+        """Return in how many seconds one is called: at the least, and at the most."""
         pace = self.word.pace
+        position = ahead + 1
         high = waits(position, pace, pace.leaving_low)
         if high is None:
             return None
         low = waits(position, pace, max(pace.leaving_low, pace.leaving_high))
         return (min(low or 0.0, high), high + 2.0)
 
-    def ask_again_s(self, holder: bytes, position: int | None, now_ns: int) -> float:
+    def ask_again_s(self, holder: bytes, ahead: float | None, now_ns: int) -> float:
         """Return when to ask again: at the holder's own moment of each 20 s, so that questions come evenly.
 
         Who stands near the front asks at their turn, as far as that is known, and as often as the front may move by
@@ -100,11 +104,11 @@ class View:
         draw = int.from_bytes(holder, "big") * 0x9E3779B97F4A7C15 % (1 << 64)
         phase = ((draw % _ASK_NS) - now_ns) % _ASK_NS / NS_PER_S
         phase = phase if phase >= LEAST_ASK_S else phase + ASK_EVERY_S
-        if position is None:
+        if ahead is None:
             return phase
-        near = LEAST_ASK_S + position / _FRONT_PER_S
+        near = LEAST_ASK_S + ahead / _FRONT_PER_S
         pace = self.word.pace
-        soon = waits(position, pace, (pace.leaving_low + pace.leaving_high) / 2)
+        soon = waits(ahead + 1, pace, (pace.leaving_low + pace.leaving_high) / 2)
         if soon is not None:
             near = min(near, max(soon + (draw >> 40) / (1 << 24), LEAST_ASK_S))
         return min(near, phase) if near < ASK_EVERY_S else phase

@@ -76,7 +76,7 @@ class Pace(NamedTuple):
     By ``leaving_low`` to ``leaving_high`` a second then; 0: nobody knows. It gets worse only with a ``because``.
     """
 
-    free: int = 0
+    free: float = 0.0
     per_second: float = 0.0
     leaving_low: float = 0.0
     leaving_high: float = 0.0
@@ -89,8 +89,8 @@ class DoorWord(_Document):
     installation and ladder; ``because`` says why it goes slower than was said. ``is_open``: the doors stand open, since
     ``opened_ns``, with the ``salt`` drawn then. ``watermark``: who is called, in ``batches``. ``over``: whose turn has
     passed. ``direct``: nobody waits, edges may let in who comes. ``line`` holds how many got tickets in each slot from
-    ``line_from`` on, all final (``counts``); of the first slot ``front`` have not been called yet. ``early``: how many
-    of slot EARLY have not been called, None until they are counted, after the opening. ``waiting`` is everybody in
+    ``line_from`` on, all final (``counts``). ``early``: the same of slot EARLY while it is its turn, None until
+    they are counted, after the opening. ``waiting`` is everybody in
     line; ``called`` are those whose turn it is and who have not asked yet. ``inside`` counts listeners
     (``rehearsal`` of them rehearse), ``held`` places kept for people who are on their way or will be back, ``lost``
     of them for people of edges that are gone, by run. ``admitted`` counts everybody who was told to come in.
@@ -114,7 +114,6 @@ class DoorWord(_Document):
     direct: bool = False
     line_from: int = 0
     line: str = ""
-    front: int = 0
     early: int | None = None
     waiting: int = 0
     called: int = 0

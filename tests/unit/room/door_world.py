@@ -129,7 +129,7 @@ class World:
             return
         leaders.follow(ROOM, self.dials, is_open=self.is_open, now_ns=self.now)
         for word, must_store in leaders.tick(self.now):
-            if must_store:
+            if must_store or self.stored is None or word.at_ns - self.stored.at_ns >= NS_PER_S:
                 self.stored = word
                 leaders.stored(word)
             self.words.append(word)
