@@ -10,6 +10,7 @@ NAMES = (
     *("latency", "fidelity", "stage", "loss", "takeover", "start"),
     *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "fronts"),
     *("isolation", "rooms", "caches", "mobile"),
+    *("flood", "slow"),
     *("delay", "drift", "loudness", "return", "guard", "hostile"),
     *("ladder", "herd"),
 )

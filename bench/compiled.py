@@ -9,6 +9,7 @@ _SOURCES = Path(__file__).parent / "c"
 PROGRAMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "crowd": (("crowd.c", "reading.c", "figures.c"), ("-lssl", "-lcrypto")),
     "bare": (("bare.c",), ()),
+    "flood": (("flood.c",), ()),
 }
 """Name → (sources, libraries)."""
 

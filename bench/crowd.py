@@ -195,6 +195,7 @@ async def crowd(
     tls: bool = False,
     nice: int = 0,
     patience_s: float = 0.0,
+    source: int = 1,
 ) -> AsyncIterator[Crowd]:
     """Let so many listeners come; they are gone when the context ends.
 
@@ -203,6 +204,7 @@ async def crowd(
     core with the server: a crowd that never sleeps is never woken up at the server's cost). ``zero_ms`` is the room's
     zero, for kind ``ogg``; a push says it itself. ``nice``: its processes stand back so far, in a group of their own.
     ``patience_s``: who has heard nothing for so long connects once more (0: never); counted as ``retried``.
+    ``source``: the first process comes from 127.0.N.1, the others from the next.
     """
     number = processes or -(-count // PER_PROCESS)
     sizes = [count // number + (index < count % number) for index in range(number)]
@@ -216,7 +218,7 @@ async def crowd(
         command += ["--patience-s", str(patience_s), *(["--tls"] if tls else [])]
         running = []
         for index, size in enumerate(sizes):
-            own = ["--count", str(size), "--source", f"127.0.{index + 1}.1"]
+            own = ["--count", str(size), "--source", f"127.0.{index + source}.1"]
             running.append(await stack.enter_async_context(_process([*command, *own])))
         yield Crowd(running, count)
 

@@ -69,10 +69,11 @@ class BenchRoom:
 
 
 @asynccontextmanager
-async def bench_room(*, audience_host: str = "127.0.0.1") -> AsyncIterator[BenchRoom]:
-    """Open a room in a Stentor that lives as long as the context."""
+async def bench_room(*, audience_host: str = "127.0.0.1", allow: str = "127.0.0.0/8") -> AsyncIterator[BenchRoom]:
+    """Open a room in a Stentor that lives as long as the context; ``allow``: whom its shield does not limit."""
     with tempfile.TemporaryDirectory(prefix="stentor-bench-", ignore_cleanup_errors=True) as folder:
-        async with installation(Path(folder), audience_host=audience_host) as site, asyncio.TaskGroup() as group:
+        running = installation(Path(folder), audience_host=audience_host, allow=allow)
+        async with running as site, asyncio.TaskGroup() as group:
             api = await site.operator()
             await api.call("POST", "/rooms", {"room": ROOM, "title": "A bench"})
             await api.call("POST", f"/rooms/{ROOM}/open", {})

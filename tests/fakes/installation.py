@@ -177,6 +177,7 @@ async def installation(
         "public_url": f"{scheme}://127.0.0.1:{audience}",
         "staff_url": f"{scheme}://127.0.0.1:{staff}",
         "log_format": "json",
+        "allow": "127.0.0.0/8",  # tests and crowds have one address; the shield has tests of its own
         **({"tls_cert": tls[0], "tls_key": tls[1]} if tls else {}),
         **settings,
     }

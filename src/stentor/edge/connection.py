@@ -353,7 +353,7 @@ class Connection:
         self.line.send(answer.head + self._host.date_line() + b"Connection: close\r\n\r\n" + answer.body)
         self.busy = True
         self.no_deadline()
-        self.line.close(half=True)
+        self.line.close(half=not isinstance(error, TooSlow))  # Who is late has sent nothing that is unread.
 
     # Deadlines and the end.
 
