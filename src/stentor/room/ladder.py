@@ -29,6 +29,7 @@ CALM_S, _CALM_MOST_S = 60, 960
 _SOON_NS = 180 * NS_PER_S
 _TRUST_NS = 900 * NS_PER_S
 _BUSY_SHARE = 1 / 3
+_MOST_EDGES = 1_000
 _CROWD = 20
 _WORTH = 0.1
 
@@ -200,7 +201,8 @@ class Ladder:
 
     def take(self, report: LoadReport, now_ns: int) -> None:
         """Take an edge's newest word."""
-        self._reports[report.edge] = (report, now_ns)
+        if report.edge in self._reports or len(self._reports) < _MOST_EDGES:
+            self._reports[report.edge] = (report, now_ns)
 
     def reports(self, now_ns: int) -> list[LoadReport]:
         """Return what edges said in the last 7 s, by name."""

@@ -3,14 +3,23 @@
 import json
 
 from stentor.bus.memory import MemoryBus
+from stentor.clock import UnixNs
+from stentor.edge.audience import Audience
 from stentor.edge.delivery import Delivery
+from stentor.edge.downstream import Downstream, RelaySettings
+from stentor.edge.hands import Hands
 from stentor.edge.headroom import Sample
+from stentor.edge.http import Limits
 from stentor.edge.ladder import EdgeLadder
-from stentor.edge.state_json import ladder_json
-from stentor.room.documents import AudienceReport
+from stentor.edge.room import Room, Surroundings
+from stentor.edge.state_json import Places, ladder_json
+from stentor.media.rendition import RenditionName
+from stentor.room.documents import Announcement, AudienceReport, Role, RoomDocument, StageDocument, StagePerson
+from stentor.room.hands import HandAnswer
 from stentor.room.installation import InstallationDocument, LadderWord
 from stentor.room.ladder import BITRATE, BLOCKS, SLOWER, LoadReport
-from tests.fakes.clock import VirtualClock
+from stentor.room.states import RoomState
+from tests.fakes.clock import START_NS, VirtualClock
 from tests.unit.edge.test_delivery import room, tick
 
 
@@ -52,6 +61,59 @@ def test_pages_are_told_the_step_and_to_ask_less_often() -> None:
     told = ladder_json(LadderWord(step=BITRATE))
     assert told["poll_s"] == 10.0
     assert json.loads(json.dumps(told))["ladder"]["step"] == BITRATE
+
+
+def test_a_raised_hand_is_asked_about_less_often() -> None:
+    clock = VirtualClock()
+    hands = Hands(MemoryBus(clock), clock, lambda work: work.close(), b"key")
+
+    def asked_after_s(seconds: float) -> float:
+        answer = hands._said(HandAnswer(state="waiting", position=1, retry_after_s=seconds))
+        return float(json.loads(answer.body)["retry_after_s"])
+
+    assert [asked_after_s(seconds) for seconds in (3, 10, 30)] == [3, 10, 30]
+    hands.slower = lambda: True
+    assert [asked_after_s(seconds) for seconds in (3, 10, 30)] == [15, 25, 30]
+
+
+async def test_who_speaks_is_told_each_5_s_and_what_matters_at_once() -> None:
+    clock, word = VirtualClock(), LadderWord(step=SLOWER)
+    bus = MemoryBus(clock)
+    below = Downstream(bus, clock, RelaySettings())
+    around = Surroundings(
+        bus,
+        clock,
+        Limits(),
+        Places(),
+        lambda work: work.close(),
+        lambda output: output,
+        ladder=lambda: word,
+        downstream=below,
+    )
+    document = RoomDocument(room="demo", title="Demo", state=RoomState.LIVE, zero_ns=START_NS)
+    made = Room(document, around, Audience("edge-1", started_ns=UnixNs(START_NS)))
+    push = made.program(RenditionName.OPUS).push
+    assert push is not None
+
+    def told(*, speaking: bool, on_air: bool = True) -> int:
+        """Let the origin say something; return how many words listeners have been told by then."""
+        ana = StagePerson(person="ana", name="Ana", role=Role.HOST, speaking=speaking)
+        made.set_stage(StageDocument(room="demo", epoch=1, at_ns=1, on_air=on_air, people=(ana,)))
+        return push.listeners.number
+
+    first = told(speaking=True)
+    await clock.advance(1)
+    assert told(speaking=False) == first
+    await clock.advance(4)
+    made.tick()
+    assert push.listeners.number == first + 1
+    assert told(speaking=True) == first + 1
+    assert told(speaking=True, on_air=False) == first + 2
+    made.set_document(document.model_copy(update={"announcement": Announcement(text="Soon.", at_ns=1)}))
+    assert push.listeners.number == first + 3
+    word = LadderWord()
+    assert told(speaking=False, on_air=False) == first + 4
+    assert told(speaking=True, on_air=False) == first + 5
 
 
 def test_a_report_that_comes_each_5_s_is_good_for_longer() -> None:
