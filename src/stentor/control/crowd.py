@@ -57,6 +57,7 @@ class AudienceOut(HeardOut):
 
     listeners: Annotated[int, Field(description="Who is connected, or asked for a playlist within 6 s.")]
     by_beacon: Annotated[int, Field(description="Players whom only their beacons show; not in `listeners`.")]
+    rehearsal: Annotated[int, Field(description="Listeners that a rehearsal's generator made; in no other count.")]
     window_s: int = WINDOW_S
     history_s: Annotated[int, Field(description="Seconds between two numbers of `history`.")] = SAMPLE_S
     history: Annotated[list[int], Field(description="`listeners` and `by_beacon` together lately, the newest last.")]
@@ -130,6 +131,7 @@ class Crowd:
             **_heard(total).model_dump(),
             listeners=self.listeners(room),
             by_beacon=self.by_beacon(room),
+            rehearsal=sum(max(0, edge.report.rehearsal) for edge in living),
             history=list(known.history),
             transports=_transports(by_transport, total),
             edges=[

@@ -164,11 +164,38 @@ export interface Audience extends Heard {
   listeners: number;
   /** Players behind caches whom only their beacons show; not among the listeners. */
   by_beacon: number;
+  /** Listeners that a rehearsal's generator made; in no other count. */
+  rehearsal?: number;
   window_s: number;
   history_s: number;
   history: readonly number[];
   transports: Transports;
   edges: readonly { edge: string; listeners: number; block_steps: number; transports: Transports }[];
+}
+
+/** One figure of a rehearsal's verdict. */
+export interface RehearsalFinding {
+  key: string;
+  what: string;
+  value: number | null;
+  unit: string;
+  at_most: number | null;
+  at_least: number | null;
+  met: boolean | null;
+}
+
+/** A room's last rehearsal (docs/rehearsal.md); `void`: the configuration is another one now. */
+export interface LastRehearsal {
+  verdict: {
+    outcome: "met" | "missed" | "unsure" | "interrupted" | "void";
+    begun_at: string;
+    listeners: number;
+    per_second: number;
+    findings: readonly RehearsalFinding[];
+    limits: readonly string[];
+  };
+  void: boolean;
+  changed: readonly string[];
 }
 
 /** Of those who arrived within a minute: how many behave like people. */

@@ -4,6 +4,7 @@ import type { Catalogue } from "./i18n";
 
 import { arLadder } from "./ar_ladder";
 import { arMeter } from "./ar_meter";
+import { arRehearsal } from "./ar_rehearsal";
 
 export const arStaff: Pick<Catalogue, keyof typeof enStaff> = {
   "session.none.title": "تُفتح هذه الصفحة برابط",
@@ -362,4 +363,5 @@ export const arStaff: Pick<Catalogue, keyof typeof enStaff> = {
 
   ...arLadder,
   ...arMeter,
+  ...arRehearsal,
 };

@@ -1,6 +1,7 @@
 /** English for the pages of the staff: hosts, speakers, operators. */
 import { enLadder } from "./en_ladder";
 import { enMeter } from "./en_meter";
+import { enRehearsal } from "./en_rehearsal";
 
 export const enStaff = {
   // Staff: session
@@ -352,4 +353,5 @@ export const enStaff = {
 
   ...enLadder,
   ...enMeter,
+  ...enRehearsal,
 } as const;

@@ -10,6 +10,7 @@ import type {
   InstallationDoor,
   InstallationStatus,
   LadderView,
+  LastRehearsal,
   Link,
   NotReady,
   Role,
@@ -261,6 +262,10 @@ export class StaffApi {
 
   takeBackStatus(event: string): Promise<void> {
     return this.call("DELETE", `installation/status/${event}`);
+  }
+
+  rehearsals(room: string): Promise<{ last: LastRehearsal | null }> {
+    return this.call("GET", `rooms/${room}/rehearsals`);
   }
 
   ladder(): Promise<LadderView> {

@@ -22,7 +22,7 @@ interface Props {
 }
 
 export function AudienceCard({ audience, byEdge }: Props) {
-  const { t, n } = useI18n();
+  const { t, n, number } = useI18n();
   const { listeners, by_beacon: cached, edges } = audience;
   return (
     <section class="card crowd" aria-labelledby="crowd-title" data-testid="crowd" data-listeners={listeners}>
@@ -31,6 +31,11 @@ export function AudienceCard({ audience, byEdge }: Props) {
         <strong data-testid="crowd-count">{n("room.audience", listeners)}</strong>
         {cached > 0 && <span data-testid="crowd-more">{n("room.audience.cached", cached)}</span>}
       </p>
+      {audience.rehearsal ? (
+        <p class="notice" data-testid="crowd-rehearsal">
+          {t("rehearsal.now", { count: number(audience.rehearsal) })}
+        </p>
+      ) : null}
       <Sparkline values={audience.history} />
       {listeners + cached > 0 && <Ways audience={audience} />}
       <HeardFacts heard={audience} minutes={audience.window_s / 60} />

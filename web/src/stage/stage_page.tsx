@@ -21,6 +21,7 @@ import { LinksCard } from "./links_card";
 import { Microphone } from "./microphone";
 import { MicCard } from "./mic_card";
 import { Presence } from "./presence";
+import { RehearsalCard } from "./rehearsal_card";
 import { RoleNotice } from "./role_notice";
 import { RoomWatch } from "./room_watch";
 import { RosterCard } from "./roster_card";
@@ -156,6 +157,7 @@ export function StagePage(props: Props) {
           )}
           {runs && isOpen(room.state) && <CrowdCard api={api} room={room.room} />}
           {runs && !over && door && <RoomDoorCard api={api} room={room.room} door={door} />}
+          {runs && !over && <RehearsalCard api={api} room={room.room} />}
           {runs && !over && <StageSettingsCard api={api} room={room} stage={stage} watch={watch} />}
           {orders && !over && <BlocksCard api={api} room={room.room} />}
           {SETS_DELIVERY.includes(role) && !over && (
