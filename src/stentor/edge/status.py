@@ -4,8 +4,6 @@ Made at most once a second, whoever asks, from documents alone: what this edge w
 bus is away, and the page says so.
 """
 
-import asyncio
-
 from stentor.bus.port import Bus
 from stentor.clock import Clock, MonotonicNs
 from stentor.edge.http import Request, Response, json_response
@@ -21,7 +19,7 @@ from stentor.room.states import OPEN_STATES
 from stentor.room.status import Happening, StatusEvent
 
 CACHE = "public, max-age=2"
-BUCKETS = ("installation", "doors")
+BUCKET = "installation"
 
 
 class Status:
@@ -36,15 +34,10 @@ class Status:
 
     async def watch(self) -> None:
         """Follow the documents for ever."""
-        async with asyncio.TaskGroup() as group:
-            for bucket in BUCKETS:
-                group.create_task(self._watch(bucket))
-
-    async def _watch(self, bucket: str) -> None:
-        async for document in self._bus.watch(bucket):
+        async for document in self._bus.watch(BUCKET):
             if document is not None:
                 try:
-                    self._known.take(bucket, document.key, document.value)
+                    self._known.take(BUCKET, document.key, document.value)
                 except ValueError:
                     DROPPED.labels("garbled").inc()
 
@@ -77,7 +70,7 @@ class Status:
         rooms = [room for room in self._rooms.all() if room.document.state in OPEN_STATES]
         numbers = {}
         for room in rooms:
-            word = self._known.door(room.document.room, now_ns)
+            word = room.door.rules.word if room.door is not None else None
             numbers[room.document.room] = Numbers(
                 room.listeners(),
                 room.audience.by_beacon(),

@@ -153,7 +153,7 @@ ARABIC: dict[str, str | dict[str, str]] = {
         "other": "أُعيد تشغيل {count} خادم. عاد مستمعوها تلقائيًا.",
     },
     "event.origin-moved": "انقطع صوت {title} واستؤنف تلقائيًا.",
-    "event.said": "منا: {text}",
+    "event.said": "من القائمين على الخدمة: {text}",
     "dials.cap": {
         "zero": "لا مكان لمستمعين.",
         "one": "مكان لمستمع واحد.",

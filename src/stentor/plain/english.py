@@ -79,7 +79,7 @@ ENGLISH: dict[str, str | dict[str, str]] = {
         "other": "{count} servers were started anew. Their listeners came back by themselves.",
     },
     "event.origin-moved": "The sound of {title} was interrupted and goes on by itself.",
-    "event.said": "From us: {text}",
+    "event.said": "From the operators: {text}",
     "dials.cap": {"one": "room for {count} listener.", "other": "room for {count} listeners."},
     "dials.rate": "{rate} let in each second.",
     "dials.both": {
