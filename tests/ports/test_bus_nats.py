@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
+from contextlib import aclosing
 
 import pytest
 
 from stentor.bus.nats import NatsBus, NatsOptions
-from stentor.clock import SystemClock
+from stentor.clock import NS_PER_S, SystemClock
 from stentor.errors import BusUnavailable
 from tests.fakes.buses import until
 from tests.fakes.nats_server import NatsServer, running_nats
@@ -54,9 +55,25 @@ async def test_a_server_without_jetstream_is_named(tmp_path) -> None:
         assert "JetStream" in await refusal(server.url, timeout_s=0.5, token=server.token)
 
 
+async def test_what_has_come_is_not_looked_for_again(server: NatsServer) -> None:
+    async with server.bus() as bus, aclosing(bus.watch("rooms")) as watching:
+        assert await anext(watching) is None
+        (bell,) = bus._on_return
+        for value in (b"x", b"y"):
+            await bus.put("rooms", "a", value)
+            document = await anext(watching)
+            assert document is not None
+            assert document.value == value
+            await until(lambda: bell.due == 0, "what has come is still looked for")
+        bell.ring(0)
+        assert bell.is_late(0)
+        assert not bell.is_late(60 * NS_PER_S)
+        bell.came(5)
+        assert not bell.is_late(0)
+
+
 async def test_leases_are_looked_at_often_only_while_there_are_some(server: NatsServer) -> None:
-    async with server.bus() as bus:
-        watching = bus.watch("leases")
+    async with server.bus() as bus, aclosing(bus.watch("leases")) as watching:
         assert await anext(watching) is None
         (bell,) = bus._on_return
         assert not bell.expires

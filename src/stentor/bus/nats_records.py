@@ -23,21 +23,37 @@ _BATCH = 256
 # A message is told to subscribers a little before it is stored.
 _STORED_SOON_S = 0.02
 _POLL_S, _QUIET_POLL_S = 0.5, 5.0
-"""How often to look without a bell: for a while after one has rung, as a cluster may store late; and else, in case
-that one was lost."""
+"""How often to look without a bell: for a while after one whose message has not come, as a cluster may store late; and
+else, in case that one was lost."""
 _LATE_S = 10.0
 
 
 class Bell(asyncio.Event):
     """Set when something is published that is about to be stored, and when the bus comes back.
 
-    ``expires``: what is stored may also change by itself now, without a word to subscribers.
+    ``expires``: what is stored may also change by itself now, without a word to subscribers. ``due``: how many messages
+    it has rung for that have not come; a refused one never does.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.expires = False
-        self.rung_ns = -1
+        self.due = 0
+        self._rung_ns = 0
+
+    def ring(self, now_ns: int) -> None:
+        """Note that a message is about to be stored."""
+        self.due = (self.due if self.is_late(now_ns) else 0) + 1
+        self._rung_ns = now_ns
+        self.set()
+
+    def came(self, messages: int) -> None:
+        """Note that so many were there."""
+        self.due = max(0, self.due - messages)
+
+    def is_late(self, now_ns: int) -> bool:
+        """Tell whether a message that it rang for may still come."""
+        return self.due > 0 and now_ns - self._rung_ns < _LATE_S * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +116,7 @@ class NatsRecords(NatsCore):
         bell = Bell()
 
         async def ring(_message: Msg) -> None:
-            bell.rung_ns = self._clock.monotonic_ns()
-            bell.set()
+            bell.ring(self._clock.monotonic_ns())
 
         self._on_return.add(bell)
         try:
@@ -119,13 +134,12 @@ class NatsRecords(NatsCore):
         bell.clear()
         try:
             stored = await self._batch(stream, subject, after, _BATCH)
-            if stored:
-                return stored
-            if rung:
+            if not stored and rung:
                 await self._clock.sleep(_STORED_SOON_S)
                 stored = await self._batch(stream, subject, after, _BATCH)
-                if stored:
-                    return stored
+            if stored:
+                bell.came(len(stored))
+                return stored
         except (BusUnavailable, nats.errors.ConnectionClosedError):
             if self._nats.is_closed:
                 raise
@@ -137,5 +151,4 @@ class NatsRecords(NatsCore):
         return []
 
     def _poll_s(self, bell: Bell) -> float:
-        late = bell.rung_ns >= 0 and self._clock.monotonic_ns() - bell.rung_ns < _LATE_S * NS_PER_S
-        return _POLL_S if late or bell.expires else _QUIET_POLL_S
+        return _POLL_S if bell.expires or bell.is_late(self._clock.monotonic_ns()) else _QUIET_POLL_S
