@@ -121,7 +121,7 @@ class Queue:
     def call(self, mark: Mark) -> float:
         """Call all up to a mark, and forget what lies behind it; return by how much positions in line get better."""
         before = self._passed(self.mark)
-        steps = sum(count for slot, count in self._told_of.items() if self.mark.slot <= slot < mark.slot)
+        steps = float(sum(count for slot, count in self._told_of.items() if self.mark.slot <= slot < mark.slot))
         steps += self._passed(mark) - before
         if mark.rank and mark.slot in self._missing:
             self._missing[mark.slot] = sum(self.by_rank(mark.slot)[mark.rank :])

@@ -45,14 +45,21 @@ class World:
     """Edges of one installation with one room. Everything happens in ``run``; nothing waits for real."""
 
     def __init__(
-        self, edges: int = 3, *, seed: int = 1, weather: Weather | None = None, dials: Dials | None = None
+        self,
+        edges: int = 3,
+        *,
+        seed: int = 1,
+        weather: Weather | None = None,
+        dials: Dials | None = None,
+        installation: Dials | None = None,
+        is_open: bool = True,
     ) -> None:
         self.rng = random.Random(seed)
         self.weather = weather or Weather()
         self.dials = dials or Dials(cap=100)
-        self.installation = Dials()
+        self.installation = installation or Dials()
         self.now = START_NS
-        self.is_open = True
+        self.is_open = is_open
         self.keep_answers = True
         self.edges: dict[str, EdgeDoor] = {}
         self.deaf: set[str] = set()
@@ -66,17 +73,17 @@ class World:
         self.over_cap = 0
         self.words: list[DoorWord] = []
         self.on_tick: Callable[[], None] | None = None
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._count = 0
         for index in range(edges):
             self.start(f"edge-{index + 1}")
         self.lead("edge-1")
 
-    def at(self, when_ns: int, what: Callable[[], None]) -> None:
+    def at(self, when_ns: int, what: Callable[[], object]) -> None:
         self._count += 1
         heapq.heappush(self._events, (when_ns, self._count, what))
 
-    def after(self, seconds: float, what: Callable[[], None]) -> None:
+    def after(self, seconds: float, what: Callable[[], object]) -> None:
         self.at(self.now + int(seconds * NS_PER_S), what)
 
     def run(self, seconds: float) -> None:
@@ -139,7 +146,7 @@ class World:
         if self.on_tick:
             self.on_tick()
 
-    def _send(self, edge: str, what: Callable[[], None]) -> None:
+    def _send(self, edge: str, what: Callable[[], object]) -> None:
         for _ in range(1 + (self.rng.random() < self.weather.doubled)):
             if self.rng.random() >= self.weather.lost:
                 self.after(self.rng.uniform(*self.weather.delay_s), what)
@@ -188,7 +195,7 @@ class World:
 
     def crowd(self, many: int, seconds: float, stay_s: Callable[[], float] = lambda: 1e9) -> None:
         for _ in range(many):
-            self.after(self.rng.random() * seconds, lambda: self.arrive(stay_s()) and None)
+            self.after(self.rng.random() * seconds, lambda: self.arrive(stay_s()))
 
     def come(self, client: Client) -> None:
         """Ask with what one has, at any edge."""
@@ -205,7 +212,7 @@ class World:
             client.told_ns = client.told_ns or self.now
             self.after(0.05 + self.rng.random() / 2, lambda: self.enter(client))
         else:
-            assert 0.5 < answer.retry_after_s < 24
+            assert 0.5 < answer.retry_after_s < 24, answer
             self.after(answer.retry_after_s + 0.05 * self.rng.random(), lambda: self.come(client))
 
     def enter(self, client: Client, *, here: bool = False) -> Verdict:
