@@ -139,9 +139,9 @@ async def test_before_the_doors_open_the_page_says_so_and_comes_again() -> None:
 async def test_the_status_costs_a_crowd_one_rendering_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[bytes] = []
 
-    def counted(status: int, body: bytes, *, cache: str) -> Response:
+    def counted(status: int, body: bytes, *, cache: str, extra: dict[str, str] | None = None) -> Response:
         made.append(body)
-        return html_response(status, body, cache=cache)
+        return html_response(status, body, cache=cache, extra=extra)
 
     monkeypatch.setattr("stentor.edge.status.html_response", counted)
     async with (
@@ -149,6 +149,9 @@ async def test_the_status_costs_a_crowd_one_rendering_a_second(monkeypatch: pyte
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{room.port}", timeout=15) as client,
     ):
         pages = [await client.get("/status", headers=BROWSER) for _ in range(50)]
-        assert {page.content for page in pages} == set(made)
+        assert {page.headers["content-encoding"] for page in pages} == {"gzip"}
+        plain = await client.get("/status", headers={**BROWSER, "Accept-Encoding": "identity"})
+        assert plain.text.startswith("<!doctype html>")
+        assert pages[0].text.startswith("<!doctype html>")
         assert pages[0].headers["cache-control"] == "public, max-age=2"
         assert len(made) < len(pages)

@@ -25,7 +25,7 @@ def html_response(status: int, body: bytes, *, cache: str = NO_STORE, extra: dic
         "Cache-Control": cache,
         "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
         "Referrer-Policy": "no-referrer",
-        "Vary": "Accept, Accept-Language",
+        "Vary": "Accept, Accept-Encoding, Accept-Language",
         "X-Content-Type-Options": "nosniff",
     }
     return Response(status, headers | (extra or {}), body)

@@ -92,7 +92,7 @@ class Routes:
         if path == "/status":
             return self.status.page(request)
         if path == "/status.json":
-            return self.status.json()
+            return self.status.json(request)
         found = self._files.file(request)
         if found is None:
             raise NotFound("There is nothing at this address.")

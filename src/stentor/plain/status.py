@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import lru_cache
 
 from stentor.plain.page import Frame, element, join, link, page, pill
 from stentor.plain.words import LANGUAGES, Safe, Words, bare, foreign, iso, zone_of
@@ -137,7 +138,7 @@ def status_page(view: StatusView, words: Words, frame: Frame, *, copy: bool = Fa
         _rooms(view, words, frame),
         _listed(words.t("status.soon"), view.planned_rooms, words, frame),
         _next(view, words, frame, copy=copy),
-        _history(view, words),
+        _history(view.said.events if view.said is not None else (), words.language, view.zone),
         _listed(words.t("status.past"), view.past_rooms, words, frame),
     )
     return page(words, frame, words.t("status.title"), body)
@@ -198,13 +199,14 @@ def _next(view: StatusView, words: Words, frame: Frame, *, copy: bool) -> Safe:
     return _section(words.t("status.next"), said)
 
 
-def _history(view: StatusView, words: Words) -> Safe:
-    events = view.said.events if view.said is not None else ()
+@lru_cache(maxsize=8)
+def _history(events: tuple[StatusEvent, ...], language: str, zone: tzinfo) -> Safe:
+    """Return the longest part of the page, which changes the least."""
+    words = Words(language)
     if not events:
         return _section(words.t("status.history"), element("p", words.t("status.history.none")))
     lines = (
-        element("li", join(words.moment(event.at_ns, view.zone), element("p", sentence(event, words))))
-        for event in events
+        element("li", join(words.moment(event.at_ns, zone), element("p", sentence(event, words)))) for event in events
     )
     return _section(words.t("status.history"), element("ol", join(*lines), class_="lines"))
 
@@ -255,7 +257,7 @@ def status_json(view: StatusView) -> dict[str, object]:
             "since": iso(ladder.since_ns) if ladder.since_ns else None,
         },
         "rooms": [_room_json(view, room) for room in view.open_rooms],
-        "history": [_event_json(event) for event in (known.events if known else ())],
+        "history": list(_events_json(known.events if known else ())),
     }
 
 
@@ -270,6 +272,11 @@ def _room_json(view: StatusView, room: RoomDocument) -> dict[str, object]:
         "waiting": numbers.waiting,
         "admitted_per_s": round(numbers.admitted_per_s, 3),
     }
+
+
+@lru_cache(maxsize=2)
+def _events_json(events: tuple[StatusEvent, ...]) -> tuple[dict[str, object], ...]:
+    return tuple(_event_json(event) for event in events)
 
 
 def _event_json(event: StatusEvent) -> dict[str, object]:
