@@ -117,6 +117,8 @@ def _in_line(view: DoorView, answer: Answer, words: Words, frame: Frame) -> Safe
         lines.append(element("h2", words.t("door.counting")))
     if answer.wait_s is not None:
         facts.append(("door.wait", words.span(*answer.wait_s)))
+    elif answer.position is not None:
+        facts.append(("door.wait", words.t("door.wait.unknown")))
     facts.append(("door.next", words.n("seconds", frame.refresh_s or 1)))
     lines.append(_facts(facts, words))
     because = f"because.{answer.because}"

@@ -96,6 +96,7 @@ ENGLISH: dict[str, str | dict[str, str]] = {
     "door.opens.keep": "Leave this page open: it lets you in by itself.",
     "door.position": "Your place in line",
     "door.wait": "Probably until you are let in",
+    "door.wait.unknown": "Nobody can tell yet",
     "door.next": "This page asks again in",
     "door.counting": "You are in line",
     "door.keep": "Leave this page open. It asks by itself and lets you in when it is your turn. "

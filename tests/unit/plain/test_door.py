@@ -34,6 +34,7 @@ def test_in_line_it_says_where_how_long_and_why_and_asks_again() -> None:
     for words in ("Your place in line1,234", "2 to 7 minutes", "8 seconds", "We are counting"):
         assert words in said
     assert refresh_s(page) == 8
+    assert "Nobody can tell yet" in Checked(shown(room(), WAITS.model_copy(update={"wait_s": None}))).said
     assert f"url=/r/evening/door?ticket={TICKET}" in page.decode()
 
 
