@@ -30,6 +30,11 @@ class Turn:
         return max(self.batch.told, sum(self.told_by.values()))
 
     @property
+    def told_here(self) -> int:
+        """Return how many of them this leader has heard of, those aside who were not counted when it was called."""
+        return max(0, min(self.batch.size, self.told) - self.batch.told)
+
+    @property
     def open(self) -> int:
         """Return how many have not asked yet."""
         return max(0, self.batch.size - self.told)
@@ -65,6 +70,8 @@ class Leader:
         self._steps = 0.0
         self._admitted_before = 0
         self._direct_seen = 0
+        self._told_of_turns = 0
+        self._uncounted = 0
         self._word: DoorWord | None = None
         self._stored: DoorWord | None = None
 
@@ -169,6 +176,11 @@ class Leader:
     def _earn(self, passed_s: float) -> None:
         self._straight -= self._ledger.direct - self._direct_seen
         self._direct_seen = self._ledger.direct
+        # People who were told without having been counted when they were called are paid for now.
+        told = self._ledger.admitted - self._ledger.direct
+        uncounted = told - self._told_of_turns - sum(turn.told_here for turn in self._turns)
+        self._tokens -= max(0, uncounted - self._uncounted)
+        self._uncounted = max(self._uncounted, uncounted)
         rate = self._dials.per_second
         if rate is None:
             self._tokens, self._refund = inf, 0.0
@@ -187,6 +199,7 @@ class Leader:
             turn = self._turns.pop(0)
             self._over = Mark(turn.batch.slot, turn.batch.rank)
             self._refund += turn.open
+            self._told_of_turns += turn.told_here
 
     def _call(self, now_ns: int) -> None:
         called = self.called

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stentor.room.documents import Dials
 from stentor.room.door import EARLY, NS_PER_S, Because, Ticket, Verdict, permutation
-from tests.unit.room.door_world import START_NS, Client, Weather, World
+from tests.fakes.door_world import START_NS, Client, Weather, World
 
 WEATHER = st.builds(
     Weather,
