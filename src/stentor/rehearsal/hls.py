@@ -18,6 +18,7 @@ _START_PARTS = 3
 _PART = re.compile(rb'#EXT-X-PART:[^\n]*?URI="(?:[^"]*/)?(\d+)/(\d+)\.(\d+)\.m4s[^"]*"')
 _FIRST = re.compile(rb"#EXT-X-MEDIA-SEQUENCE:(\d+)")
 _DATE = re.compile(rb"#EXT-X-PROGRAM-DATE-TIME:(\S+)")
+_MEDIA = re.compile(rb"^aac\.m3u8\S*", re.MULTILINE)
 _LATENCY_EVERY = 16
 
 
@@ -31,7 +32,7 @@ class HlsPlayer:
         self._listener = listener
         self._crowd = listener.crowd
         self._exchange = Exchange(listener.crowd, self._failed)
-        self._ticket = ""
+        self._media = ""
         self._zero_ns: int | None = None
         self._newest: tuple[int, int, int] | None = None
         self._wanted: deque[tuple[int, int, int]] = deque()
@@ -39,12 +40,14 @@ class HlsPlayer:
         self._life = 0
 
     def begin(self, ticket: str) -> None:
-        """Load the multivariant playlist and go on from there."""
-        self._ticket = ticket
+        """Load the multivariant playlist; who comes back goes on with the media playlist that it named."""
         self._newest = None
         self._wanted.clear()
         self._life += 1
-        self._get(f"live.m3u8?ticket={ticket}", self._multivariant)
+        if self._media:
+            self._get(self._media, self._first)
+        else:
+            self._get(f"live.m3u8?ticket={ticket}", self._multivariant)
 
     def cut(self) -> None:
         """Break the connection."""
@@ -61,8 +64,14 @@ class HlsPlayer:
         self._exchange.ask("GET", f"{self._crowd.base}/{path}", answered)
 
     def _multivariant(self, answer: Answer) -> None:
-        if self._is_good(answer):
-            self._get(f"aac.m3u8?ticket={self._ticket}", self._first)
+        if not self._is_good(answer):
+            return
+        named = _MEDIA.search(answer.body)
+        if named is None:
+            self._failed("playlist")
+            return
+        self._media = named[0].decode()
+        self._get(self._media, self._first)
 
     def _first(self, answer: Answer) -> None:
         if not self._is_good(answer):
@@ -99,8 +108,8 @@ class HlsPlayer:
         assert self._newest is not None  # noqa: S101 - only after the first playlist
         _, number, part = self._newest
         number, part = (number + 1, 0) if part + 1 >= _PARTS else (number, part + 1)
-        query = f"_HLS_msn={number}&_HLS_part={part}&_HLS_skip=YES&ticket={self._ticket}"
-        self._get(f"aac.m3u8?{query}", self._reloaded)
+        joint = "&" if "?" in self._media else "?"
+        self._get(f"{self._media}{joint}_HLS_msn={number}&_HLS_part={part}&_HLS_skip=YES", self._reloaded)
 
     def _reloaded(self, answer: Answer) -> None:
         if not self._is_good(answer):
@@ -134,6 +143,7 @@ class HlsPlayer:
         if answer.status == 200:
             return True
         self._end(f"hls-{answer.status}")
+        self._media = ""
         if answer.status == 503 and b"problem:door" in answer.body:
             self._listener.ask_anew(self._crowd.random.uniform(0.5, 2.0))
         else:

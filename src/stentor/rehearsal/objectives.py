@@ -6,6 +6,10 @@ from pydantic import BaseModel, ConfigDict
 
 from stentor.rehearsal.coordinator import Course, Phase
 from stentor.rehearsal.tally import Tally
+from stentor.rehearsal.timeline import Timeline
+
+_SETTLED_S = 3
+"""A line so old is called at the rate that is set."""
 
 
 class Dials(BaseModel):
@@ -115,25 +119,24 @@ def _line(judge: _Judge, course: Course, total: Tally, dials: Dials) -> None:
     else:
         note = f"of the rehearsal; the audience beside it: {others}" if others else ""
         judge.at_most("inside_most", "listeners inside at once, at most", max(inside, default=0), dials.cap, note=note)
-    rates = _rates_while_waiting(timeline.series("admitted"), timeline.series("waiting"))
+    rates = _rates_while_waiting(timeline, dials.cap)
     mean = sum(rates) / len(rates) if rates else None
+    what = "let in a second while some waited and there was room, mean"
     if dials.per_second is None:
-        judge.shown("admitted_per_s", "let in a second while some waited, mean", mean, note="no rate is set")
-    else:
-        most = dials.per_second * 1.05 + 1
-        judge.at_most(
-            "admitted_per_s",
-            "let in a second while some waited, mean",
-            mean,
-            most,
-            note=f"the dial: {dials.per_second:g}",
-        )
+        judge.shown("admitted_per_s", what, mean, note="no rate is set")
+        return
+    note = f"the dial: {dials.per_second:g}"
+    judge.at_most("admitted_per_s", what, mean, dials.per_second * 1.05 + 1, note=note)
 
 
-def _rates_while_waiting(admitted: list[float], waiting: list[float]) -> list[float]:
-    """Return the seconds in which somebody waited before and after."""
+def _rates_while_waiting(timeline: Timeline, cap: int | None) -> list[float]:
+    """Return how many were let in, in each second in which the rate alone decided."""
+    waiting, inside = timeline.series("waiting"), timeline.series("inside")
+    full = float("inf") if cap is None else 0.95 * cap
     return [
-        rate for at, rate in enumerate(admitted) if 0 < at < len(waiting) - 1 and waiting[at - 1] and waiting[at + 1]
+        rate
+        for at, rate in enumerate(timeline.series("admitted"))
+        if _SETTLED_S <= at < len(waiting) - 1 and all(waiting[at - _SETTLED_S : at + 2]) and inside[at + 1] < full
     ]
 
 

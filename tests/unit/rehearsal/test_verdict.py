@@ -88,6 +88,7 @@ def test_a_rate_above_the_dial_is_seen() -> None:
     for second in range(10):
         for name, tally in tallies.items():
             tally.sums["admitted"] += 100
+            tally.gauges["inside"] = 0
             course.timeline.take(Report(worker=name, wall_s=BEGUN + second, counts=tally.counts(), cpu=0.2))
     assert figure(judge(course, CONFIGURATION, CONFIGURATION), "admitted_per_s") == (200.0, False)
 
