@@ -4,7 +4,6 @@ What is wrong is one sentence on stderr and exit code 2; nothing heavy is import
 """
 
 import asyncio
-import inspect
 import json
 import os
 import resource
@@ -12,13 +11,14 @@ import sys
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from stentor.config import Settings
-from stentor.declared import Declared, declared, load, sample_config
+from stentor.declared import sample_config
 from stentor.errors import ConfigError, StentorError
+from stentor.flags import with_settings
 from stentor.supervisor.spawn import has_parent, leave_if_orphaned
 from stentor.telemetry import configure
 
@@ -46,7 +46,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Verb = Callable[..., None]
 T = TypeVar("T")
 Result = TypeVar("Result")
 
@@ -80,54 +79,6 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-# --- Flags from the declaration
-
-
-def _option(setting: Declared) -> inspect.Parameter:
-    default = "" if setting.default in (None, "", ()) else f" [default: {setting.default}]"
-    option = typer.Option(
-        *setting.flags,
-        help=setting.help + default,
-        rich_help_panel=setting.group,
-        show_default=False,
-        hidden=setting.secret,
-    )
-    kind = setting.kind
-    return inspect.Parameter(
-        setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
-    )
-
-
-_CONFIG = inspect.Parameter(
-    "config",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=None,
-    annotation=Annotated[
-        Path | None, typer.Option("--config", help="TOML file with settings; see sample-config.", show_default=False)
-    ],
-)
-
-
-def _with_settings(verb: Verb) -> Verb:
-    """Give a verb ``--config`` and a flag for every setting; it is called with ``settings`` and what is its own."""
-    settings_flags = [_option(setting) for setting in declared() if not setting.secret]
-    own = [each for each in inspect.signature(verb).parameters.values() if each.name != "settings"]
-    names = {each.name for each in settings_flags}
-
-    def command(**given: Any) -> None:
-        chosen = {name: value for name, value in given.items() if name in names}
-        rest = {name: value for name, value in given.items() if name not in names and name != "config"}
-        settings = load(given["config"], chosen)
-        configure(settings.log_level, settings.log_format, process=os.environ.get("STENTOR_PROCESS"))
-        verb(settings=settings, **rest)
-
-    parameters = [*(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), _CONFIG, *settings_flags]
-    command.__name__, command.__doc__ = verb.__name__, verb.__doc__
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
-    command.__annotations__ = {each.name: each.annotation for each in parameters}
-    return command
-
-
 def _run(work: Coroutine[object, object, Result]) -> Result | None:
     """Run until the work ends, and return what it gives, or is cancelled by a signal: None."""
     import uvloop
@@ -156,7 +107,7 @@ def _serve(settings: Settings, work: Callable[..., Coroutine[object, object, Non
 
 
 @app.command(epilog="Stop it with Ctrl-C or SIGTERM; a second one does not wait. Start it again and rooms go on.")
-@_with_settings
+@with_settings
 def serve(settings: Settings) -> None:
     """Run everything on this machine: bus, control, origin, archive and edges."""
     from stentor.app import run_serve
@@ -165,7 +116,7 @@ def serve(settings: Settings) -> None:
 
 
 @app.command()
-@_with_settings
+@with_settings
 def demo(settings: Settings) -> None:
     """Run everything, with a room in which two people talk, and print the links to it."""
     from stentor.app import run_demo
@@ -178,7 +129,7 @@ def demo(settings: Settings) -> None:
 
 
 @app.command(rich_help_panel="One role alone")
-@_with_settings
+@with_settings
 def control(settings: Settings) -> None:
     """Run control alone: the staff's port, the API, the catalogue."""
     from stentor.app import run_control
@@ -195,7 +146,7 @@ def control(settings: Settings) -> None:
 
 
 @app.command(rich_help_panel="One role alone")
-@_with_settings
+@with_settings
 def origin(settings: Settings) -> None:
     """Run an origin host alone: it makes the programs of rooms, one process each."""
     from stentor.app import run_origin
@@ -204,7 +155,7 @@ def origin(settings: Settings) -> None:
 
 
 @app.command(rich_help_panel="One role alone")
-@_with_settings
+@with_settings
 def edge(settings: Settings) -> None:
     """Run one edge alone: it serves listeners. Several may share a port."""
     from stentor.app import run_edge
@@ -213,7 +164,7 @@ def edge(settings: Settings) -> None:
 
 
 @app.command(rich_help_panel="One role alone")
-@_with_settings
+@with_settings
 def archive(settings: Settings) -> None:
     """Run the archive alone: it turns the log into recordings."""
     from stentor.app import run_archive
@@ -222,7 +173,7 @@ def archive(settings: Settings) -> None:
 
 
 @app.command(hidden=True)
-@_with_settings
+@with_settings
 def origin_room(settings: Settings) -> None:
     """Run the process of one room; the origin host starts it."""
     from stentor.app import run_origin_room
@@ -235,7 +186,7 @@ def origin_room(settings: Settings) -> None:
 
 
 @app.command(epilog="Example: stentor door evening --cap 5000 --per-second 500 --preview --data-dir /var/lib/stentor")
-@_with_settings
+@with_settings
 def door(
     settings: Settings,
     room: Annotated[str | None, typer.Argument(help="The room's address; left out: all rooms together.")] = None,
@@ -252,7 +203,7 @@ def door(
 
 
 @app.command(epilog="Example: stentor ladder --step 3 --data-dir /var/lib/stentor")
-@_with_settings
+@with_settings
 def ladder(
     settings: Settings,
     step: Annotated[int | None, typer.Option("--step", min=0, max=5, help="Set a step by hand; 0: none.")] = None,
@@ -269,7 +220,7 @@ def ladder(
 
 
 @app.command(epilog="Example: stentor rehearse evening --listeners 2000 --per-second 200 --data-dir /var/lib/stentor")
-@_with_settings
+@with_settings
 def rehearse(  # noqa: PLR0913 - one flag each
     settings: Settings,
     room: Annotated[str, typer.Argument(help="The room's address; it must be open. --listeners says how many come.")],
@@ -315,7 +266,7 @@ def rehearse(  # noqa: PLR0913 - one flag each
 
 
 @app.command("rehearse-worker", epilog="Example: stentor rehearse-worker --nats-url nats://bus.example.org:4222")
-@_with_settings
+@with_settings
 def rehearse_worker(
     settings: Settings,
     name: Annotated[str, typer.Option(help="What reports call this worker.")] = "",
@@ -328,7 +279,7 @@ def rehearse_worker(
 
 
 @app.command("operator-link")
-@_with_settings
+@with_settings
 def operator_link(settings: Settings) -> None:
     """Make a link for an operator, who may create rooms, and print it."""
     from stentor.app import operator_link as make_link
@@ -337,7 +288,7 @@ def operator_link(settings: Settings) -> None:
 
 
 @app.command("check-config")
-@_with_settings
+@with_settings
 def check_config(settings: Settings) -> None:
     """Say what is wrong with the settings on this machine; exit code 2 if `serve` could not start."""
     from stentor.supervisor.capacity import capacity
@@ -368,7 +319,7 @@ def version() -> None:
 
 
 @app.command(epilog="Stentor may be running or not. Example: stentor backup --data-dir /var/lib/stentor night.tar.gz")
-@_with_settings
+@with_settings
 def backup(
     settings: Settings, file: Annotated[Path, typer.Argument(help="The archive to write, for example night.tar.gz.")]
 ) -> None:
@@ -379,7 +330,7 @@ def backup(
 
 
 @app.command(epilog="Stop Stentor first. Example: stentor restore --data-dir /var/lib/stentor night.tar.gz")
-@_with_settings
+@with_settings
 def restore(
     settings: Settings,
     file: Annotated[Path, typer.Argument(help="What `stentor backup` wrote.")],
