@@ -8,7 +8,7 @@ from stentor.bus.upstream_wire import PATH
 from stentor.clock import Clock, MonotonicNs, iso_utc
 from stentor.edge.beacons import BeaconRate, read_beacon
 from stentor.edge.connection import Connection
-from stentor.edge.door_answer import challenged, meanwhile, read_ask
+from stentor.edge.door_answer import DoorError, challenged, meanwhile, read_ask
 from stentor.edge.hands import Hands, no_preflight
 from stentor.edge.http import (
     CORS,
@@ -48,6 +48,7 @@ _MEDIA = re.compile(r"(opus|aac)/(\d{1,9})/(?:(init)\.mp4|(\d{1,12})(?:\.(\d{1,2
 _READ = ("GET", "HEAD")
 _NOTED = Response(204, {"Cache-Control": NO_STORE, **CORS})
 _CACHE_HEADER = "stentor-cache"
+_MUST_SOLVE = "Newcomers need a ticket at the moment: open the room's page, or POST to its address /ticket."
 _DIGITS = re.compile(r"\d{1,12}")
 
 
@@ -201,7 +202,9 @@ class Routes:
         rehearsal = self._note_connected(request, room)
         if push is None:
             return
-        if room.door is not None:
+        if room.door is not None and self._must_solve(request):
+            turn_away(connection, request, CloseCode.DOOR, "ask for a ticket")
+        elif room.door is not None:
             room.door.push(connection, request, push, None if after is None else Step(after))
         else:
             push.join(connection, request, None if after is None else Step(after), rehearsal=rehearsal)
@@ -214,6 +217,7 @@ class Routes:
             return progressive.head(room.document.title)
         self._note_connected(request, room)
         if room.door is not None:
+            self._not_newly(request)
             room.door.listen(connection, request, progressive, room.document.title, self.date_line())
         else:
             progressive.join(connection, room.document.title, self.date_line())
@@ -225,6 +229,7 @@ class Routes:
             if room.is_over:
                 return _to_replay(room)
             if room.door is not None and not self._is_cache(request):
+                self._not_newly(request)
                 query = room.door.multivariant(request)
                 self._note_player(request, room)
                 return multivariant_response(_MULTIVARIANT[rest], query)
@@ -234,6 +239,7 @@ class Routes:
         if rendition is not None:
             self._gate(room)
             if room.door is not None and not self._is_cache(request):
+                self._not_newly(request)
                 room.door.playlist(request)
             self._note_player(request, room)
             return self._boxes(room, rendition).playlist(connection, request)
@@ -253,6 +259,15 @@ class Routes:
         """Tell whether a cache of ours asks: whoever listens by it needs no place, and none is counted."""
         said = request.headers.get(_CACHE_HEADER)
         return said is not None and self.cache_key != "" and compare_digest(said.encode(), self.cache_key.encode())
+
+    def _must_solve(self, request: Request) -> bool:
+        """Tell whether somebody without a ticket is to get one by a proof of work, instead of being let in directly."""
+        return "ticket" not in request.query and self.shield.challenges_all
+
+    def _not_newly(self, request: Request) -> None:
+        """Refuse whoever must solve a challenge first; raises DoorError."""
+        if self._must_solve(request):
+            raise DoorError(_MUST_SOLVE)
 
     @staticmethod
     def _gate(room: Room) -> None:

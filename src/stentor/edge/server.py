@@ -143,8 +143,8 @@ class Edge:
         hands.slower = lambda: self._ladder.slower
         self._routes.status = self._status = Status(bus, clock, self.rooms)
         shield = replace(settings.shield, fronts=settings.trusted_proxies)
-        self.shield = Shield(settings.name, clock, shield, settings.ticket_key)
-        self._routes.shield = self.shield
+        self.shield = self._routes.shield = Shield(settings.name, clock, shield, settings.ticket_key)
+        self.installation.changed(self.shield.follow)
         self._reactor: Reactor | None = None
         self._acceptor: Acceptor | None = None
         self._date_s = -1

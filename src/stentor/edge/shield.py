@@ -148,13 +148,14 @@ class Shield:
     def request(self, line: Line, request: Request) -> Response | None:
         """Count a request for its address; return an answer where it is over its budget, or denied.
 
-        Tickets are counted by ``challenge`` alone, which those who stand in line are spared.
+        Requests for tickets are counted by ``challenge`` alone, which those who stand in line are spared, but while
+        this edge is busy.
         """
         now = self._clock.monotonic_ns()
         self.meter.requests += 1
         source = self._client(line, request, now)
         kind = _note(source, request, now)
-        if source.standing is Standing.ALLOWED or kind is Ask.TICKET:
+        if source.standing is Standing.ALLOWED or (kind is Ask.TICKET and self.tightness == 1):
             return None
         if source.standing is Standing.DENIED:
             request.keep_alive = False
