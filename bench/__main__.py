@@ -11,7 +11,7 @@ NAMES = (
     *("fanout", "hold", "memory", "cores", "join", "hls", "neighbours", "tls", "fronts"),
     *("isolation", "rooms", "caches", "mobile"),
     *("flood", "slow"),
-    *("storm", "tickets"),
+    *("storm", "tickets", "fair"),
     *("delay", "drift", "loudness", "return", "guard", "hostile"),
     *("ladder", "herd"),
 )

@@ -128,6 +128,10 @@ class Ledger:
         self.admitted += max(0, report.told_total - before.told_total)
         self.direct += max(0, report.direct - before.direct)
         self._give_back(max(0, report.returned - before.returned))
+        for run, moved in report.moved.items():
+            if run in self.lost:
+                came_over = max(0, moved - before.moved.get(run, 0))
+                self.lost[run].places = max(0, self.lost[run].places - came_over)
 
     def _give_back(self, returned: int) -> None:
         for lost in self.lost.values():
