@@ -216,7 +216,8 @@ export const ar: Catalogue = {
   "line.leave": "غادر الدور",
   "line.next": "السؤال التالي بعد {seconds} ث",
   "line.asking": "جارٍ السؤال…",
-  "line.said": "مكانك في الدور: {place}. يحين دورك {wait}.",
+  "line.said": "مكانك في الدور: {place}.",
+  "line.said.wait": "يحين دورك {wait}.",
   "line.early":
     "لا يتسع هذا البث إلا لعدد محدود من المستمعين معًا. قف في الدور الآن فتكون لك فرصة كل من هو هنا عند فتح الأبواب.",
   "line.early.join": "قف في الدور",

@@ -175,7 +175,8 @@ export const en = {
   "line.leave": "Leave the line",
   "line.next": "Asked again in {seconds} s",
   "line.asking": "Asking…",
-  "line.said": "Your place in line: {place}. Your turn comes {wait}.",
+  "line.said": "Your place in line: {place}.",
+  "line.said.wait": "Your turn comes {wait}.",
   "line.early":
     "Only a certain number of people can listen to this room at once. Stand in line now, and you have the same chance as everybody who is here when the doors open.",
   "line.early.join": "Stand in line",

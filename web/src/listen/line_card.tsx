@@ -197,9 +197,10 @@ function Said({ state }: { state: LineState }) {
 
 function saidWords(i18n: I18n, { position, waitS, because, away }: LineState): string {
   const { t, number } = i18n;
-  const place = position === null ? "" : t("line.said", { place: number(position), wait: waitWords(i18n, waitS) });
+  const said = position === null ? "" : t("line.said", { place: number(position) });
+  const wait = waitS ? t("line.said.wait", { wait: waitWords(i18n, waitS) }) : "";
   const why: TextKey | null = away ? "line.away" : because ? `line.because.${because}` : null;
-  return `${place} ${why ? t(why) : ""}`.trim();
+  return [said, wait, why ? t(why) : ""].join(" ").trim();
 }
 
 /** A range of seconds in words; the further away, the rounder. */
