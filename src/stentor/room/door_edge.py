@@ -7,11 +7,9 @@ from stentor.room.door import (
     DIRECT,
     EARLY,
     EARLY_GROUPS,
-    GRACE_S,
     GROUPS,
     HOLDER_BYTES,
     NS_PER_S,
-    TAKE_UP_S,
     TOLD_S,
     Answer,
     Because,
@@ -29,8 +27,6 @@ from stentor.room.door_view import View
 from stentor.room.door_words import DoorReport, DoorWord
 
 _TOLD_NS = int(TOLD_S * NS_PER_S)
-_FIRST_NS = int((TAKE_UP_S + 1) * NS_PER_S)
-_GRACE_NS = int(GRACE_S * NS_PER_S)
 _YOUNG_NS = 10 * NS_PER_S
 _SETTLED_NS = 3 * NS_PER_S
 _HOLDER_SPACE = 1 << 8 * HOLDER_BYTES
@@ -63,7 +59,8 @@ class EdgeDoor:
         self._entries = Entries(self._standing.run, self._alive)
         self._told: dict[int, int] = {}
         self._told_total = self._direct = self._returned = self._dropped = self._left = 0
-        self._wanted = self._wanted_back = 0
+        self._wanted: set[bytes] = set()
+        self._wanted_back: set[bytes] = set()
         self._owed: dict[bytes, None] = {}
         self._unheard: dict[bytes, Entry] = {}
         self._moved: dict[str, int] = {}
@@ -162,7 +159,7 @@ class EdgeDoor:
     def _tell(self, view: View, ticket: Ticket, now_ns: int) -> Answer:
         place, holder = ticket.place, ticket.holder
         if not self.acts(now_ns) or self._told_total >= self._standing.limits.places:
-            self._wanted += 1
+            self._wanted.add(holder)
             because = None if self.acts(now_ns) else Because.COUNTING
             return Answer(
                 admitted=False, make=False, place=place, holder=holder, position=1, wait_s=(0.0, 2.0),
@@ -260,32 +257,19 @@ class EdgeDoor:
             return keeper
         if holder in self._owed:
             return _OWED
-        if self._is_first(ticket, now_ns):
+        if self._standing.takes_unused(ticket, now_ns):
             return _FIRST
-        if self._may_be_lost(holder, now_ns):
+        if self._standing.may_be_lost(holder, now_ns):
             if self._returned < self._standing.limits.returns:
                 return _LOST
-            self._wanted_back += 1
+            self._wanted_back.add(holder)
         return None
-
-    def _is_first(self, ticket: Ticket, now_ns: int) -> bool:
-        """Tell whether another edge has a place for a ticket that has not been used, as far as can be known here."""
-        made_ns = ticket.made_s * NS_PER_S
-        if abs(now_ns - made_ns) > _FIRST_NS or made_ns < self._standing.since_ns:
-            return False
-        return not self._standing.is_spent(ticket.holder)
-
-    def _may_be_lost(self, holder: bytes, now_ns: int) -> bool:
-        """Tell whether somebody may come from an edge that is gone; a run that is young cannot know who was there."""
-        word = self.word
-        young = now_ns - self._standing.started_ns < _GRACE_NS
-        return word is not None and bool(word.lost) and (young or self._standing.was_lost(holder))
 
     def _in_doubt(self, holder: bytes, now_ns: int) -> bool:
         """Tell whether somebody who is not let in now may be so in a moment."""
         if not self.acts(now_ns) or now_ns - self._standing.started_ns < _YOUNG_NS or holder in self._owed:
             return True
-        return self._may_be_lost(holder, now_ns)
+        return self._standing.may_be_lost(holder, now_ns)
 
     def is_straight(self, now_ns: int) -> bool:
         """Tell whether somebody without a ticket would be let in at once."""
@@ -347,7 +331,8 @@ class EdgeDoor:
     def report(self, now_ns: int) -> DoorReport | None:
         """Return what to tell the others; to be called each REPORT_NS. None: nothing moves, it can wait."""
         self._look_after(now_ns)
-        moves = self._entries.inside or self._entries.holds or self._issued.unheard or self._wanted or not self._acted
+        here = self._entries.inside or self._entries.holds
+        moves = here or self._issued.unheard or self._wanted or not self._acted
         self._rests = not moves and not self._rests
         if self._rests:
             return None
@@ -362,11 +347,12 @@ class EdgeDoor:
             issued=self._issued.portion(number), inside=entries.inside, rehearsal=entries.rehearsal,
             held=len(entries.holds), told=dict(self._told), told_total=self._told_total, direct=self._direct,
             returned=self._returned, dropped=self._dropped, left=self._left, freed=entries.freed,
-            wanted=self._wanted, wanted_back=self._wanted_back, moved=dict(self._moved), let=dict(entries.let),
-            followed={run: peer.followed for run, peer in standing.peers.items()},
+            wanted=len(self._wanted), wanted_back=len(self._wanted_back), moved=dict(self._moved),
+            let=dict(entries.let), followed={run: peer.followed for run, peer in standing.peers.items()},
             news=entries.news(number, now_ns),
         )  # fmt: skip
-        self._wanted = self._wanted_back = 0
+        self._wanted.clear()
+        self._wanted_back.clear()
         return report
 
     def _settle(self, now_ns: int) -> None:

@@ -83,7 +83,10 @@ class Entries:
         return list(self._by_entry.values())
 
     def tell(self, holder: bytes, now_ns: int) -> None:
-        """Keep a place for somebody who is told to come in."""
+        """Keep a place for somebody who is told to come in, or is told again."""
+        hold = self.holds.get(holder)
+        if hold is not None and hold.told and hold.until_ns > now_ns + _TOLD_NS - NS_PER_S:
+            return
         self._hold(holder, now_ns + _TOLD_NS, told=True)
 
     def begin(self, ticket: Ticket | None, now_ns: int, *, here: bool = False) -> Entry:

@@ -12,6 +12,7 @@ from stentor.room.door_words import DoorReport, DoorWord, EdgeWord, Limits
 
 _GONE_NS = int(GONE_S * NS_PER_S)
 _LOST_NS = int(LOST_S * NS_PER_S)
+_MOST_FORGOTTEN = 1_000
 
 
 @dataclass(slots=True)
@@ -60,12 +61,15 @@ class Ledger:
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
         self.lost: dict[str, Lost] = {}
+        self._forgotten: deque[str] = deque(maxlen=_MOST_FORGOTTEN)
+        self._resumed = False
         self.freed = 0
         self.admitted = 0
         self.direct = 0
 
     def resume(self, word: DoorWord, now_ns: int) -> None:
         """Take over the accounts of the leader before; each edge has to be heard, or is gone."""
+        self._resumed = True
         for edge, state in word.edges.items():
             report = DoorReport(
                 room=word.room, edge=edge, started_ns=state.started_ns, number=state.number, inside=state.inside,
@@ -115,8 +119,8 @@ class Ledger:
                 return None
             del self.lost[report.name]
             account = lost.account
-        elif report.told_total or report.returned or report.moved:
-            return None  # Forgotten long ago: it will see that, and begin anew.
+        elif report.name in self._forgotten or (self._resumed and _has_let_in(report)):
+            return None  # Its places were given to others: it will see that it is not known, and begin anew.
         else:
             before = report.model_copy(update={"number": 0, "freed": 0, "direct": 0})
             account = Account(before, now_ns)
@@ -145,6 +149,7 @@ class Ledger:
             self._lose(edge, now_ns)
         for run in [run for run, lost in self.lost.items() if lost.until_ns <= now_ns]:
             del self.lost[run]
+            self._forgotten.append(run)
 
     def _lose(self, edge: str, now_ns: int) -> None:
         account = self.accounts.pop(edge)
@@ -204,6 +209,10 @@ class Ledger:
             )
             for edge, a in self.accounts.items()
         }  # fmt: skip
+
+
+def _has_let_in(report: DoorReport) -> bool:
+    return bool(report.told_total or report.returned or report.moved)
 
 
 def shares(amount: int, wants: list[float], unused: list[int]) -> list[int]:

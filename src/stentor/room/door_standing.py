@@ -2,13 +2,15 @@
 
 from collections import deque
 
-from stentor.room.door import LEASE_S, LOST_S, NS_PER_S
+from stentor.room.door import GRACE_S, LEASE_S, LOST_S, NS_PER_S, TAKE_UP_S, Ticket
 from stentor.room.door_news import Item, Kind, Peer, decode
 from stentor.room.door_view import View
 from stentor.room.door_words import DoorReport, DoorWord, Limits
 
 _LEASE_NS = int(LEASE_S * NS_PER_S)
 _VOID_NS = int((LOST_S - 3) * NS_PER_S)
+_UNUSED_NS = int((TAKE_UP_S + 1) * NS_PER_S)
+_GRACE_NS = int(GRACE_S * NS_PER_S)
 _OLD_WORDS = 4
 _MOST_OTHERS = 64
 
@@ -113,6 +115,19 @@ class Standing:
     def keeper(self, holder: bytes, now_ns: int) -> str | None:
         """Return the run of another edge that has a place for a holder."""
         return next((run for run, peer in self.peers.items() if peer.keeps(holder, now_ns)), None)
+
+    def takes_unused(self, ticket: Ticket, now_ns: int) -> bool:
+        """Tell whether another edge has a place for a ticket that has not been used, as far as can be known here."""
+        made_ns = ticket.made_s * NS_PER_S
+        if abs(now_ns - made_ns) > _UNUSED_NS or made_ns < self.since_ns:
+            return False
+        return not self.is_spent(ticket.holder)
+
+    def may_be_lost(self, holder: bytes, now_ns: int) -> bool:
+        """Tell whether somebody may come from an edge that is gone; a run that is young cannot know who was there."""
+        if self.view is None or not self.view.word.lost:
+            return False
+        return now_ns - self.started_ns < _GRACE_NS or self.was_lost(holder)
 
     def was_lost(self, holder: bytes) -> bool:
         """Tell whether a holder had a place at an edge that is gone."""
