@@ -224,19 +224,31 @@ def ladder(
 def rehearse(  # noqa: PLR0913 - one flag each
     settings: Settings,
     room: Annotated[str, typer.Argument(help="The room's address; it must be open. --listeners says how many come.")],
-    per_second: Annotated[float, typer.Option(min=0.1, help="How many come each second.")],
-    at: Annotated[datetime | None, typer.Option(help="When the first one comes, by this machine's clock.")] = None,
-    hold: Annotated[float, typer.Option(min=0, help="Seconds for which all stay.")] = 120.0,
-    push_share: Annotated[float, typer.Option(min=0, max=1, help="Share that takes the push, not LL-HLS.")] = 0.9,
-    url: Annotated[str, typer.Option(help="Public address of the listeners' port; default: the installation's.")] = "",
-    workers: Annotated[list[str] | None, typer.Option(help="Bus that workers of other machines have joined.")] = None,
-    processes: Annotated[int, typer.Option(min=0, help="Workers on this machine; 0: one a core.")] = 0,
+    per_second: Annotated[float, typer.Option("--per-second", min=0.1, help="How many come each second.")],
+    at: Annotated[
+        datetime | None, typer.Option("--at", help="When the first one comes, by this machine's clock.")
+    ] = None,
+    hold: Annotated[float, typer.Option("--hold", min=0, help="Seconds for which all stay.")] = 120.0,
+    push_share: Annotated[
+        float, typer.Option("--push-share", min=0, max=1, help="Share that takes the push, not LL-HLS.")
+    ] = 0.9,
+    url: Annotated[
+        str, typer.Option("--url", help="Public address of the listeners' port; default: the installation's.")
+    ] = "",
+    workers: Annotated[
+        list[str] | None, typer.Option("--workers", help="Bus that workers of other machines have joined.")
+    ] = None,
+    processes: Annotated[int, typer.Option("--processes", min=0, help="Workers on this machine; 0: one a core.")] = 0,
     networks: Annotated[list[str] | None, typer.Option("--from", help="Network that workers come from.")] = None,
-    source: Annotated[list[str] | None, typer.Option(help="Local address to come from; may be repeated.")] = None,
-    permit: Annotated[str, typer.Option(help="A permit that somebody else's operator gave you.")] = "",
-    authority: Annotated[Path | None, typer.Option(help="PEM file of who signed the certificate.")] = None,
-    report: Annotated[Path, typer.Option(help="Folder for the verdict.")] = Path(),
-    assets: Annotated[bool, typer.Option("--assets/--no-assets", help="Load the page's files, too.")] = True,  # noqa: FBT002 - a flag
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="Local address to come from; may be repeated.")
+    ] = None,
+    permit: Annotated[str, typer.Option("--permit", help="A permit that somebody else's operator gave you.")] = "",
+    authority: Annotated[
+        Path | None, typer.Option("--authority", help="PEM file of who signed the certificate.")
+    ] = None,
+    report: Annotated[Path, typer.Option("--report", help="Folder for the verdict.")] = Path(),
+    no_assets: Annotated[bool, typer.Option("--no-assets", help="Load the page without its files.")] = False,  # noqa: FBT002 - a flag
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Have a crowd that is not there come through the public doors, and say what became of it."""
@@ -260,7 +272,7 @@ def rehearse(  # noqa: PLR0913 - one flag each
         sources=tuple(source or ()),
         authority=authority,
         report=report,
-        browses=assets,
+        browses=not no_assets,
     )
     sys.exit(_run(run(settings, asked, confirm=not yes)))
 
@@ -269,7 +281,7 @@ def rehearse(  # noqa: PLR0913 - one flag each
 @with_settings
 def rehearse_worker(
     settings: Settings,
-    name: Annotated[str, typer.Option(help="What reports call this worker.")] = "",
+    name: Annotated[str, typer.Option("--name", help="What reports call this worker.")] = "",
     pipes: Annotated[bool, typer.Option("--pipes", hidden=True)] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Be a worker of a rehearsal: wait on the bus for one that calls, take part in it, and end."""

@@ -2,6 +2,7 @@
 
 from html import escape
 
+from stentor.rehearsal.coordinator import Phase
 from stentor.rehearsal.objectives import Finding
 from stentor.rehearsal.plots import Line, Mark, plot
 from stentor.rehearsal.verdict import Outcome, Verdict
@@ -34,6 +35,7 @@ _WORDS = {
     Outcome.INTERRUPTED: "interrupted",
     Outcome.VOID: "void",
 }
+_SHOWN = (Phase.ARRIVAL, Phase.HOLD, Phase.RETURN)
 _MARKS = {True: "met", False: "MISSED", None: ""}
 
 
@@ -81,7 +83,9 @@ def _limit(each: Finding) -> str:
 
 def _plots(verdict: Verdict) -> str:
     series, dials = verdict.series, verdict.configuration.dials if verdict.configuration else None
-    moments = [Mark(word, x=at - series.begins_s) for word, at in verdict.phases if at >= series.begins_s]
+    moments = [
+        Mark(word, x=at - series.begins_s) for word, at in verdict.phases if word in _SHOWN and at >= series.begins_s
+    ]
 
     def lines(*names: tuple[str, str]) -> list[Line]:
         return [

@@ -8,6 +8,8 @@ from html import escape
 _WIDTH, _HEIGHT = 720, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 34
 _TICKS = 5
+_LATE = 200
+"""A word that would not fit to the right of its stroke stands to the left of it."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,11 @@ class _View:
                 f'<text x="{_WIDTH - _RIGHT}" y="{at - 4:.1f}" text-anchor="end">{escape(mark.word)}</text>'
             )
         at = self.x(mark.x or 0.0)
+        is_late = at > _WIDTH - _LATE
+        x, anchor = (at - 3, "end") if is_late else (at + 3, "start")
         return (
             f'<line class="moment" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
-            f'<text x="{at + 3:.1f}" y="{_TOP + 9}">{escape(mark.word)}</text>'
+            f'<text x="{x:.1f}" y="{_TOP + 9}" text-anchor="{anchor}">{escape(mark.word)}</text>'
         )
 
 
@@ -99,7 +103,10 @@ def _grid(view: _View, x_word: str) -> list[str]:
 def _x_ticks(view: _View) -> list[float]:
     if view.is_log:
         first, last = math.ceil(math.log10(view.low)), math.floor(math.log10(view.high))
-        return [10.0**power for power in range(first, last + 1)]
+        if last - first >= 2:
+            return [10.0**power for power in range(first, last + 1)]
+        ticks = [step * 10.0**power for power in range(first - 1, last + 1) for step in (1, 2, 5)]
+        return [tick for tick in ticks if view.low <= tick <= view.high]
     step = _nice((view.high - view.low) / _TICKS)
     return [view.low + step * number for number in range(_TICKS + 1) if view.low + step * number <= view.high]
 
