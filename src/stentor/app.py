@@ -145,6 +145,7 @@ async def run_edge(settings: Settings) -> None:
                 drain_s=0.5,
                 relays=RelaySettings(settings.relay_key, settings.public_relays),
                 max_block_steps=settings.max_block_steps,
+                may_send_mbit=settings.edge_mbit / max(1, settings.edges),
                 trusted_proxies=networks(settings.trusted_proxies),
                 cache_key=settings.cache_key,
                 leads=not settings.upstream,

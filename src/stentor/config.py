@@ -175,6 +175,12 @@ class Settings(BaseSettings):
         description="Largest blocks, in steps of 0.24 s, that an edge goes to by itself when it is busy; 1: none.",
         json_schema_extra=_extra(PROCESSES),
     )
+    edge_mbit: int = Field(
+        0,
+        ge=0,
+        description="What all edges of this machine may send, in Mbit/s, so that speakers keep room; 0: no bound.",
+        json_schema_extra=_extra(PROCESSES),
+    )
     node: str = Field(
         "",
         description="Name of this machine among others; default: its host name.",

@@ -25,6 +25,9 @@ DEEPEST = 16
 """A bucket that is asked on although it is empty goes below zero by so many times what it holds, and no further."""
 _EARNS = 4
 _BURST_NS = BURST_S * NS_PER_S
+_DEEPEST_NS = _BURST_NS * DEEPEST
+_LISTENED_NS = LISTENED_S * NS_PER_S
+_LISTENED = int(Did.LISTENED)
 REMEMBERED_NS = 600 * NS_PER_S
 
 
@@ -135,8 +138,8 @@ class Visit:
         self.peer.open -= 1
         if self._since:
             self.client.listening -= 1
-            if now - self._since >= LISTENED_S * NS_PER_S:
-                self.client.did |= Did.LISTENED
+            if now - self._since >= _LISTENED_NS:
+                self.client.did |= _LISTENED
 
 
 class NetworkSet:
@@ -235,9 +238,11 @@ class Buckets:
         network = source.network
         fits = source.due[kind] <= full and (network is None or network.due[kind] <= full)
         if fits or deep:
-            _charge(source.due, kind, interval, now)
+            due = source.due
+            due[kind] = min(now + _DEEPEST_NS, max(due[kind], now) + interval)
             if network is not None:
-                _charge(network.due, kind, interval // NETWORK_FACTOR, now)
+                due = network.due
+                due[kind] = min(now + _DEEPEST_NS, max(due[kind], now) + interval // NETWORK_FACTOR)
         return fits
 
     @staticmethod
@@ -254,10 +259,6 @@ class Buckets:
 
 def _loudness(network: Source) -> int:
     return network.asked
-
-
-def _charge(due: list[int], kind: Ask, interval: int, now: int) -> None:
-    due[kind] = min(now + _BURST_NS * DEEPEST, max(due[kind], now) + interval)
 
 
 def _unnoted(_source: Source) -> None:

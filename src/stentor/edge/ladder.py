@@ -18,12 +18,13 @@ REPORT_EVERY_NS = 2 * NS_PER_S
 
 
 class EdgeLadder:
-    """Follows the step in force, and reports how busy this edge is."""
+    """Follows the step in force, and reports how busy this edge is. ``may_send_mbit``: 0 is no bound."""
 
-    def __init__(self, bus: Core, clock: Clock, name: str) -> None:
+    def __init__(self, bus: Core, clock: Clock, name: str, may_send_mbit: float = 0.0) -> None:
         self._bus = bus
         self._clock = clock
         self._name = name
+        self._may_send_bytes_per_s = may_send_mbit * 1e6 / 8
         self._word = LadderWord()
         self._sent_bytes = 0
         self._reported = clock.monotonic_ns()
@@ -67,6 +68,9 @@ class EdgeLadder:
             unread=unread,
             accept_queue=sample.accept_queue,
             sent_bytes_per_s=round(fresh * NS_PER_S / passed_ns, 1),
+            line_share=round(fresh * NS_PER_S / passed_ns / self._may_send_bytes_per_s, 3)
+            if self._may_send_bytes_per_s
+            else 0.0,
             block_steps=min((room.block_steps for room in rooms if room.sent_to()), default=1),
         )
         self._reported, self._sent_bytes = now, sent

@@ -33,7 +33,7 @@ class _Cohort:
         if len(self.sample) < _SAMPLE:
             self.sample.append(source)
         else:
-            at = random.randrange(self.arrivals)  # noqa: S311 - a sample, no secret
+            at = int(random.random() * self.arrivals)  # noqa: S311 - a sample, no secret
             if at < _SAMPLE:
                 self.sample[at] = source
 

@@ -62,7 +62,7 @@ class EdgeSettings:
     ``drain_s`` is how long a stop waits for answers under way, ``retry_spread_s`` over how many seconds the
     listeners of push are told to come back at least; ``trusted_proxies`` are the fronts whose word on clients'
     addresses is believed; ``max_block_steps`` is how large blocks become by the edge's own choice; ``shield``: how
-    often an address may ask; ``cache_key`` is what a cache of ours says to get playlists of rooms with a door;
+    often an address may ask; ``may_send_mbit``: what of the line is this edge's, 0 for no bound; ``cache_key`` is what a cache of ours says to get playlists of rooms with a door;
     ``leads``: this edge may lead the doors (an edge behind an edge cannot), ``reports``: the others believe what it
     says of them.
     """
@@ -75,6 +75,7 @@ class EdgeSettings:
     drain_s: float = 2.0
     retry_spread_s: float = 3.0
     max_block_steps: int = MAX_BLOCK_STEPS
+    may_send_mbit: float = 0.0
     trusted_proxies: tuple[Network, ...] = ()
     shield: ShieldSettings = ShieldSettings()
     limits: Limits = Limits()
@@ -111,7 +112,7 @@ class Edge:
         self._stopping = asyncio.Event()
         self._delivery = Delivery(clock, settings.max_block_steps)
         self.installation = Installation(bus)
-        self._ladder = EdgeLadder(bus, clock, settings.name)
+        self._ladder = EdgeLadder(bus, clock, settings.name, settings.may_send_mbit)
         self.installation.changed(self._follow)
         places = Places(settings.staff_url, settings.media_url)
         downstream = Downstream(bus, clock, settings.relays)

@@ -40,7 +40,14 @@ _AGENT_CHARS = 100
 _ROOM_CHARS = 64
 _RETRY_S = 10
 _DENIED_SAYS = "This server does not answer your network. Ask whoever runs it why."
-_DID: dict[str, int] = {"state.json": Did.STATE, "ticket": Did.TICKET, "beacon": Did.BEACONED}
+# As plain numbers: on the way of every request, members of enums cost more than what is done with them.
+_ASKED, _PAGE, _LISTENED = int(Did.ASKED), int(Did.ASKED | Did.PAGE), int(Did.LISTENED)
+_DID = {
+    word: int(Did.ASKED | bit)
+    for word, bit in (("state.json", Did.STATE), ("ticket", Did.TICKET), ("beacon", Did.BEACONED))
+}
+_ALLOWED, _DENIED_ONE, _FRONT = Standing.ALLOWED, Standing.DENIED, Standing.FRONT
+_CONNECTION, _HANDSHAKE, _REQUEST, _TICKET, _PAGES, _INSIST = Ask
 
 log = logger("edge")
 
@@ -90,8 +97,8 @@ class Shield:
     def follow(self, document: InstallationDocument) -> None:
         """Take what holds for the installation: its lists, and when to challenge."""
         earlier, self._document = self._document, document
-        if (earlier.allow, earlier.deny) != (document.allow, document.deny):
-            self._allow = NetworkSet((*self._settings.allow, *_readable(document.allow)))
+        if (earlier.unlimited, earlier.deny) != (document.unlimited, document.deny):
+            self._allow = NetworkSet((*self._settings.allow, *_readable(document.unlimited)))
             self._deny = NetworkSet((*self._settings.deny, *_readable(document.deny)))
             self._buckets.judge(self._standing)
 
@@ -121,7 +128,7 @@ class Shield:
         now = self._clock.monotonic_ns()
         source = self._buckets.of(address, now)
         source.seen = now
-        if source.standing is not Standing.ALLOWED and source.standing is not Standing.FRONT:
+        if source.standing is not _ALLOWED and source.standing is not _FRONT:
             why = self._why_cut(source, free, now, tls=tls)
             if why:
                 CUT_ARRIVALS.labels(why).inc()
@@ -131,17 +138,17 @@ class Shield:
 
     def _why_cut(self, source: Source, free: int, now: MonotonicNs, *, tls: bool) -> str:
         buckets, rates = self._buckets, self._settings.rates
-        if source.standing is Standing.DENIED:
+        if source.standing is _DENIED_ONE:
             return "denied"
         if source.open >= min(rates.open, max(_SPARE, free // 4)):
             return "connections"
         if source.heads >= min(rates.heads, max(_SPARE, free // 8)):
             return "heads"
-        if not buckets.has(source, Ask.INSIST, now):
+        if not buckets.has(source, _INSIST, now):
             return "insists"
-        if not buckets.take(source, Ask.CONNECTION, now):
+        if not buckets.take(source, _CONNECTION, now):
             return "rate"
-        return "handshakes" if tls and not buckets.take(source, Ask.HANDSHAKE, now) else ""
+        return "handshakes" if tls and not buckets.take(source, _HANDSHAKE, now) else ""
 
     # Requests.
 
@@ -155,16 +162,16 @@ class Shield:
         self.meter.requests += 1
         source = self._client(line, request, now)
         kind = _note(source, request, now)
-        if source.standing is Standing.ALLOWED or (kind is Ask.TICKET and self.tightness == 1):
+        if source.standing is _ALLOWED or (kind is _TICKET and self.tightness == 1):
             return None
-        if source.standing is Standing.DENIED:
+        if source.standing is _DENIED_ONE:
             request.keep_alive = False
             SHIELDED.labels("denied").inc()
             return _DENIED
         buckets = self._buckets
-        if kind is Ask.PAGE and not buckets.take(source, Ask.PAGE, now):
+        if kind is _PAGES and not buckets.take(source, _PAGES, now):
             return self._refuse(source, request, now, page=True)
-        if not buckets.take(source, Ask.REQUEST, now):
+        if not buckets.take(source, _REQUEST, now):
             return self._refuse(source, request, now, page=reads_pages(request))
         return None
 
@@ -174,7 +181,7 @@ class Shield:
         if not isinstance(visit, Visit):
             return self._buckets.of(request.address, now)
         visit.asked()
-        if visit.peer.standing is Standing.FRONT:
+        if visit.peer.standing is _FRONT:
             visit.client = self._buckets.of(request.address, now)
         return visit.client
 
@@ -184,7 +191,7 @@ class Shield:
         source.refused += 1
         if source.network is not None:
             source.network.refused += 1
-        if not self._buckets.take(source, Ask.INSIST, now):
+        if not self._buckets.take(source, _INSIST, now):
             request.keep_alive = False
         if "x-forwarded-for" in request.headers and source.name == request.address:
             self._unnamed_front.note("it may be a front that is not named: see --trusted-proxies")
@@ -201,20 +208,20 @@ class Shield:
         """
         now = self._clock.monotonic_ns()
         source = self._buckets.of(request.address, now)
-        if source.standing is Standing.ALLOWED:
+        if source.standing is _ALLOWED:
             return None
-        if source.standing is Standing.DENIED:
+        if source.standing is _DENIED_ONE:
             raise DeniedError(_DENIED_SAYS)
         buckets, network = self._buckets, wide_network(source.name)
         if solution is not None and self._challenges.solved(room, network, solution):
             source.did |= Did.SOLVED
             CHALLENGES.labels("solved").inc()
             return None
-        within = buckets.take(source, Ask.TICKET, now, deep=True)
+        within = buckets.take(source, _TICKET, now, deep=True)
         wanted = self._document.challenge
         if wanted is Challenge.OFF or (within and not self.challenges_all):
             return None
-        excess = buckets.excess(source, Ask.TICKET, now)
+        excess = buckets.excess(source, _TICKET, now)
         if buckets.tightness > 1 and excess > _FAR_TOO_MANY:
             self._refuse(source, request, now, page=False)
             raise TooManyRequestsError("Too many tickets are asked for from your network.", retry_after_s=_RETRY_S)
@@ -281,23 +288,23 @@ def _note(source: Source, request: Request, now: MonotonicNs) -> Ask:
         source.agent = request.user_agent[:_AGENT_CHARS] or "none"
     path = request.path
     if not path.startswith("/r/"):
-        source.did |= Did.ASKED | Did.PAGE if path == "/" else Did.ASKED
-        return Ask.PAGE if path == "/" else Ask.REQUEST
+        source.did |= _PAGE if path == "/" else _ASKED
+        return _PAGES if path == "/" else _REQUEST
     room, _, rest = path[3:].partition("/")
     if not source.room:
         source.room = room[:_ROOM_CHARS]
     if not rest:
-        source.did |= Did.ASKED | Did.PAGE
-        return Ask.PAGE
-    source.did |= Did.ASKED | _DID.get(rest, 0)
+        source.did |= _PAGE
+        return _PAGES
+    source.did |= _DID.get(rest, _ASKED)
     if rest == "ticket" and request.method == "POST":
-        return Ask.TICKET
+        return _TICKET
     if rest.endswith(".m3u8"):
         if not source.since:
             source.since = now
         elif now - source.since >= _PLAYER_NS:
-            source.did |= Did.LISTENED
-    return Ask.REQUEST
+            source.did |= _LISTENED
+    return _REQUEST
 
 
 def _readable(words: Sequence[str]) -> tuple[Network, ...]:

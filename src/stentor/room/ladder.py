@@ -76,6 +76,7 @@ class Cause(StrEnum):
     LATE = "late"
     UNREAD = "unread"
     QUEUE = "queue"
+    LINE = "line"
 
 
 class LoadReport(BaseModel):
@@ -83,7 +84,8 @@ class LoadReport(BaseModel):
 
     ``loop_lag_s``: by how much its timers are late (95th percentile of a second); ``pass_share``: what sending one
     step's blocks takes, in steps; ``cpu_share``: of one core; ``unread``: connections whose client has not read all it
-    was sent; ``accept_queue``: connections that wait to be accepted; ``block_steps``: the smallest blocks in force.
+    was sent; ``accept_queue``: connections that wait to be accepted; ``block_steps``: the smallest blocks in force;
+    ``line_share``: what it sends, of what it may send (0: no bound was set).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -96,6 +98,7 @@ class LoadReport(BaseModel):
     unread: Annotated[int, Field(ge=0)] = 0
     accept_queue: Annotated[int, Field(ge=0)] = 0
     sent_bytes_per_s: Annotated[float, Field(ge=0)] = 0.0
+    line_share: Annotated[float, Field(ge=0)] = 0.0
     block_steps: Annotated[int, Field(ge=1)] = 1
 
     def to_bytes(self) -> bytes:
@@ -114,6 +117,8 @@ class LoadReport(BaseModel):
             return Cause.CPU
         if self.unread >= _CROWD and self.unread > 0.25 * self.connections:
             return Cause.UNREAD
+        if self.line_share > 0.9:
+            return Cause.LINE
         return Cause.QUEUE if works and self.accept_queue > 1_024 else Cause.NOTHING
 
     def calm_with(self, block_steps: int) -> bool:
@@ -126,6 +131,7 @@ class LoadReport(BaseModel):
             and self.loop_lag_s <= 0.06
             and (self.unread < _CROWD or self.unread <= 0.1 * self.connections)
             and self.accept_queue <= 128
+            and self.line_share <= 0.45
         )
 
     def said(self, cause: Cause) -> str:
@@ -137,6 +143,8 @@ class LoadReport(BaseModel):
                 return f"{self.unread:,} of {self.connections:,} listeners of {self.edge} have not read what was sent"
             case Cause.QUEUE:
                 return f"{self.accept_queue:,} connections wait for {self.edge} to accept them"
+            case Cause.LINE:
+                return f"{self.edge} sends {100 * self.line_share:.0f} % of what it may"
             case _:
                 return f"{self.edge} uses {100 * self.cpu_share:.0f} % of a core"
 

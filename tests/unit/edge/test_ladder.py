@@ -31,7 +31,7 @@ async def test_an_edge_says_every_two_seconds_how_it_is() -> None:
     clock = VirtualClock()
     bus = MemoryBus(clock)
     heard: list[tuple[str, LoadReport]] = []
-    ladder = EdgeLadder(bus, clock, "edge.1/a")
+    ladder = EdgeLadder(bus, clock, "edge.1/a", may_send_mbit=16.0)
     rooms = [room("crowd", 5_000, clock, block_steps=2), room("empty", 0, clock)]
     async with bus.subscribe("load.*", lambda to, load: heard.append((to, LoadReport.model_validate_json(load)))):
         for second in range(1, 5):
@@ -43,7 +43,7 @@ async def test_an_edge_says_every_two_seconds_how_it_is() -> None:
     report = heard[-1][1]
     assert (report.edge, report.connections, report.unread, report.accept_queue) == ("edge.1/a", 5_100, 7, 3)
     assert (report.loop_lag_s, report.pass_share, report.cpu_share) == (0.01, 0.4, 0.7)
-    assert report.sent_bytes_per_s == 1_000_500
+    assert (report.sent_bytes_per_s, report.line_share) == (1_000_500, 0.5)
 
 
 def test_larger_blocks_are_for_every_room_and_no_smaller_than_the_operator_wants() -> None:

@@ -220,3 +220,11 @@ def test_dials_at_each_step() -> None:
     assert ladder_dials(RATE, Dials(), 90.0, 1_234) == Dials(per_second=22.5)
     assert ladder_dials(CAP, Dials(cap=10), 0.0, 1_234) == Dials(cap=10, per_second=1.0)
     assert ladder_dials(RATE, Dials(per_second=0.5), 0.0, 0) == Dials(per_second=0.5)
+
+
+def test_an_edge_that_sends_nearly_all_it_may_is_short_of_its_line() -> None:
+    full = CALM.model_copy(update={"line_share": 0.95})
+    assert full.short_of() is Cause.LINE
+    assert "95 % of what it may" in full.said(Cause.LINE)
+    assert not CALM.model_copy(update={"line_share": 0.6}).calm_with(1)
+    assert CALM.model_copy(update={"line_share": 0.4}).calm_with(1)

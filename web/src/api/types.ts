@@ -83,7 +83,7 @@ export interface LadderWord {
   by_hand: boolean;
   since: string | null;
   why: string;
-  cause: "" | "by-hand" | "calm" | "cpu" | "late" | "unread" | "queue";
+  cause: "" | "by-hand" | "calm" | "cpu" | "late" | "unread" | "queue" | "line";
 }
 
 /** `cpu_saved`, `bytes_saved`: shares of what a listener cost before the step was taken, `null`: not seen. */

@@ -25,6 +25,7 @@ export const arLadder = {
   "ladder.cause.late": "الخوادم تتأخر",
   "ladder.cause.unread": "كثير من الصوت لا يصل إلى المستمعين",
   "ladder.cause.queue": "القادمون أكثر ممن يمكن الرد عليهم",
+  "ladder.cause.line": "الخوادم ترسل ما يقارب كل ما يُسمح لها بإرساله",
   "ladder.set": "الدرجة السارية",
   "ladder.auto": "تلقائي",
   "ladder.auto.hint": "تصعد خلال ثوانٍ وتنزل بعد دقيقة هادئة، درجة درجة.",

@@ -25,6 +25,7 @@ export const enLadder = {
   "ladder.cause.late": "servers fall behind",
   "ladder.cause.unread": "too much sound does not get through to listeners",
   "ladder.cause.queue": "more arrive than can be answered",
+  "ladder.cause.line": "servers send nearly all that they may",
   "ladder.set": "Step in force",
   "ladder.auto": "Automatic",
   "ladder.auto.hint": "Up within seconds, down after a calm minute, one step at a time.",
