@@ -22,6 +22,9 @@ sub vcl_recv {
     }
     # Stentor sets no cookies; one from elsewhere on the host must not keep answers out of the cache.
     unset req.http.Cookie;
+    # For rooms with a door (docs/operations.md, "A cache or a CDN"): the secret STENTOR_CACHE_KEY of the edges.
+    unset req.http.Stentor-Cache;
+    # set req.http.Stentor-Cache = "…";
     # Of a query only the directives of LL-HLS matter, in one order. A ticket, or whatever a player adds, goes.
     set req.http.X-Directives = "";
     if (req.url ~ "[?&]_HLS_msn=") {
