@@ -33,12 +33,20 @@ class LowerEdge:
 
 @asynccontextmanager
 async def lower_edge(
-    upper_port: int, name: str = "lower", *, key: str = KEY, ready: bool = True
+    upper_port: int, name: str = "lower", *, key: str = KEY, ready: bool = True, ticket_key: bytes = b"t" * 32
 ) -> AsyncIterator[LowerEdge]:
     """Serve what the edge on ``upper_port`` serves until the context ends; without ``ready`` that is not waited for."""
     clock = SystemClock()
     url = f"http://127.0.0.1:{upper_port}"
-    settings = EdgeSettings(name=name, staff_url="http://127.0.0.1:1", drain_s=0.5, relays=RelaySettings(KEY))
+    settings = EdgeSettings(
+        name=name,
+        staff_url="http://127.0.0.1:1",
+        drain_s=0.5,
+        relays=RelaySettings(KEY),
+        ticket_key=ticket_key,
+        leads=False,
+        reports=bool(key),
+    )
     async with UpstreamBus.connect(url, clock, edge=name, key=key) as bus:
         replay = UpstreamReplay(UpstreamAddress.parse(url), clock)
         edge = Edge(bus=bus, clock=clock, settings=settings, replay=replay)

@@ -7,9 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stentor.edge.downstream import RelaySettings
 from stentor.room.documents import Dials
 from tests.fakes.buses import until
 from tests.fakes.doors import GuardedRoom, Person, all_leave, guarded_room
+from tests.fakes.lower_edge import KEY, lower_edge
 from tests.fakes.wav_room import WavRoom, wav_room
 
 
@@ -176,3 +178,38 @@ async def test_players_without_a_ticket_get_in_while_there_is_room_and_are_told_
             assert (await client.post("ticket", content=b"[]")).status_code == 400
             assert (await client.post("ticket", content=b'{"ticket": 7}')).status_code == 400
             assert (await client.post("ticket", content=b" " * 5_000)).status_code == 413
+
+
+async def test_an_edge_below_lets_people_in_by_the_same_door_and_a_mirror_lets_nobody_in() -> None:
+    async with (
+        wav_room(relays=RelaySettings(KEY, public=1), origin=False) as room,
+        lower_edge(room.port, ticket_key=room.edge._settings.ticket_key) as below,
+        lower_edge(room.port, "mirror", key="") as mirror,
+        httpx.AsyncClient(timeout=10) as client,
+    ):
+        await set_door(room, cap=2, per_second=50)
+        door = below.edge.rooms.get("demo").door
+        assert door is not None
+        await room.until(lambda: door.rules.is_straight(door._now()), "the leader hears the edge below")
+        one, two, three = Person(below.url), Person(room.url), Person(below.url)
+        await one.come_in()
+        await two.come_in()
+        assert not await three.ask()
+        await room.until(lambda: mirror.edge.rooms.get("demo").door is not None, "the mirror knows of the door")
+        refused = await client.post(f"{mirror.url}/ticket")
+        assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (503, "door")
+        assert await Person(mirror.url, two.ticket).listen() == 4429
+        await two.leave()
+        await three.come_in()
+        assert one.listens
+
+
+async def test_a_cache_of_ours_is_given_playlists_and_holds_no_place() -> None:
+    async with wav_room() as room, httpx.AsyncClient(base_url=room.url + "/", timeout=10) as client:
+        room.edge._routes.cache_key = "what the cache says"
+        await set_door(room, cap=0)
+        for said, status in (("what the cache says", 200), ("something else", 503), ("", 503)):
+            for path in ("live.m3u8", "aac.m3u8"):
+                answer = await client.get(path, headers={"Stentor-Cache": said, "Via": "1.1 cache"})
+                assert answer.status_code == status, (path, said)
+        assert (await client.get("state.json")).json()["audience"]["listeners"] == 0
