@@ -15,7 +15,9 @@ from tests.fakes.installation import Installation, installation
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    async with installation(tmp_path_factory.mktemp("site")) as running:
+    # All browsers have one address, which is to be challenged and limited like any other, only later.
+    limits = "connections=5000,handshakes=5000,requests=5000,tickets=1000,pages=1000"
+    async with installation(tmp_path_factory.mktemp("site"), allow="", limits=limits) as running:
         yield running
 
 

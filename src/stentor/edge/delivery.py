@@ -11,7 +11,7 @@ from stentor.edge.metrics import BLOCK_STEPS, EMERGENCIES
 from stentor.edge.room import Room
 from stentor.telemetry import logger
 
-_BUSY_CPU = 0.7
+_BUSY_CPU, _BUSY_LAG_S = 0.7, 0.1
 _BUSY_QUEUE = 512
 
 log = logger("edge")
@@ -32,7 +32,8 @@ class Delivery:
     @property
     def busy(self) -> bool:
         """Tell whether the last second left this process little room, whatever it was busy with."""
-        return self.sample.cpu_share > _BUSY_CPU or self.sample.accept_queue > _BUSY_QUEUE
+        sample = self.sample
+        return sample.cpu_share > _BUSY_CPU or sample.loop_lag_s > _BUSY_LAG_S or sample.accept_queue > _BUSY_QUEUE
 
     def tick(self, rooms: Sequence[Room], *, connections: int, behind: int, accept_queue: int) -> None:
         """Look at the last second and have each room's blocks follow."""

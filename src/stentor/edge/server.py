@@ -62,9 +62,9 @@ class EdgeSettings:
     ``drain_s`` is how long a stop waits for answers under way, ``retry_spread_s`` over how many seconds the
     listeners of push are told to come back at least; ``trusted_proxies`` are the fronts whose word on clients'
     addresses is believed; ``max_block_steps`` is how large blocks become by the edge's own choice; ``shield``: how
-    often an address may ask; ``may_send_mbit``: what of the line is this edge's, 0 for no bound; ``cache_key`` is what a cache of ours says to get playlists of rooms with a door;
-    ``leads``: this edge may lead the doors (an edge behind an edge cannot), ``reports``: the others believe what it
-    says of them.
+    often an address may ask; ``may_send_mbit``: what of the line is this edge's, 0 for no bound; ``cache_key`` is
+    what a cache of ours says to get playlists of rooms with a door; ``leads``: this edge may lead the doors (an
+    edge behind an edge cannot), ``reports``: the others believe what it says of them.
     """
 
     name: str
