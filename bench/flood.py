@@ -31,6 +31,7 @@ GOALS = [
     Goal("host_p99_ms", "a host's action, 99th percentile", "ms", at_most=300),
 ]
 SOURCES = 200
+NICE = 5
 JOINS_PER_S = 50
 STALL_US = 750_000
 PUSH = f"/r/{ROOM}/push?rendition=opus"
@@ -55,8 +56,8 @@ class Run:
 
 @asynccontextmanager
 async def flood(port: int, rate: float, seconds: float) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Send requests for so long; it stands back, so that it takes what the others leave."""
-    command = [*standing_back(0), str(compiled("flood")), "--port", str(port), "--rate", str(rate)]
+    """Send requests for so long, standing back as far as edges do: it would be another machine."""
+    command = [*standing_back(NICE), str(compiled("flood")), "--port", str(port), "--rate", str(rate)]
     command += ["--sources", str(SOURCES), "--seconds", str(seconds)]
     command += [word for path in PATHS for word in ("--path", path)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)

@@ -131,7 +131,7 @@ def problem(error: StentorError, *, extra_headers: Mapping[str, str] | None = No
         **CORS,
         **(extra_headers or {}),
     }
-    if error.status == 503:
+    if error.status in (429, 503):
         wait_s = error.extra.get("retry_after_s", 1)
         headers.setdefault("Retry-After", str(ceil(wait_s) if isinstance(wait_s, int | float) else 1))
     if isinstance(error, NotAllowed):

@@ -21,7 +21,7 @@ _EVENTS_A_PASS = 64
 RECEIVE_BYTES = 16_384
 _PIECES_A_WRITE = 64
 _DOWNLOAD_BYTES = 524_288
-_PACE_BYTES = 8_192
+_PACE_BYTES = 4_096
 """What a client that is owed something reads at least in ``stall_s``."""
 _OWN_DESCRIPTORS = 128
 """Kept for what the edge itself opens: a bus that has to be reached anew, the recordings, those who ask how it is."""
@@ -160,7 +160,7 @@ class Line:
     """One client's socket.
 
     ``owed`` are the pieces that the kernel has not taken yet, first one first; ``closing`` is set when the line ends
-    as soon as they are written, ``half`` when it waits for the client to close first. ``patient``: 8 kB that
+    as soon as they are written, ``half`` when it waits for the client to close first. ``patient``: 4 kB that
     are read give new time.
     """
 

@@ -340,7 +340,7 @@ happens</a></p>
 
 def _wait(seconds: int) -> Response:
     said = f"Too much is asked for from your network. Ask again in {seconds} s."
-    return problem(TooManyRequestsError(said, retry_after_s=seconds), extra_headers={"Retry-After": str(seconds)})
+    return problem(TooManyRequestsError(said, retry_after_s=seconds))
 
 
 # Made once: answering a flood must cost next to nothing. Spread, so that not all come back in the same second.

@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from stentor.clock import NS_PER_S
 from stentor.edge.acceptor import Acceptor
 from stentor.edge.balance import DEAD_NS, Balance
+from stentor.edge.buckets import Source, Visit
 from stentor.edge.connection import Connection
 from stentor.edge.http import Limits
 from stentor.edge.listening import prepare
@@ -22,7 +24,7 @@ from tests.unit.edge.test_connection import Desk
 class Door:
     """An edge's door and who came through it; ``others`` are the other edges' words about themselves."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, admit: Callable[[str, int], Visit | None] | None = None) -> None:
         self.clock = VirtualClock()
         self.reactor = Reactor(asyncio.get_running_loop(), self.clock, 7.0)
         self.listening = socket.create_server(("127.0.0.1", 0))
@@ -31,7 +33,7 @@ class Door:
         self.lines: list[Line] = []
         self.clients: list[socket.socket] = []
         self.desk = Desk()
-        self.acceptor = Acceptor(self.listening, self.reactor, self.balance, self._welcome)
+        self.acceptor = Acceptor(self.listening, self.reactor, self.balance, self._welcome, None, admit)
 
     def _welcome(self, line: Line, address: str) -> None:
         line.open(Connection(self.desk, line, address))
@@ -78,6 +80,37 @@ async def test_one_that_has_more_leaves_arrivals_to_the_other_and_takes_them_if_
     assert len(door.lines) == 21
 
 
+async def test_who_is_not_admitted_is_reset_before_anything_is_read(tmp_path: Path) -> None:
+    told: list[tuple[str, int]] = []
+
+    def admit(address: str, free: int) -> None:
+        told.append((address, free))
+
+    door = Door(tmp_path, admit)
+    try:
+        await door.arrive()
+        assert door.lines == []
+        assert told == [("127.0.0.1", door.reactor.most_lines)]
+        with pytest.raises(ConnectionResetError):
+            door.clients[0].recv(1)
+    finally:
+        door.close()
+
+
+async def test_a_visit_is_told_when_its_line_has_gone(tmp_path: Path) -> None:
+    source = Source("127.0.0.1", None, 0)
+    door = Door(tmp_path, lambda _address, _free: Visit(source))
+    try:
+        await door.arrive(3)
+        assert (source.open, source.heads) == (3, 3)
+        door.clients[0].close()
+        await door.settle()
+        assert (source.open, source.heads) == (2, 2)
+    finally:
+        door.close()
+    assert source.open == 0
+
+
 async def test_one_that_was_paused_and_is_then_stopped_accepts_nobody_any_more(door: Door) -> None:
     async with asyncio.TaskGroup() as tasks:
         turns = tasks.create_task(door.acceptor.take_turns(door.clock))
@@ -106,3 +139,24 @@ async def test_the_last_descriptors_are_the_edges_own(door: Door, capsys: pytest
     door.acceptor.resume()
     await door.settle()
     assert len(door.lines) == 4, "the next in the queue, and no more"
+
+
+async def test_a_download_that_is_only_sipped_is_given_up_and_a_slow_one_is_not(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    try:
+        await door.arrive(2)
+        sips, reads = door.lines
+        for line, client in zip(door.lines, door.clients, strict=True):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+            line.send(bytes(4_000_000))
+        for _ in range(6):
+            await door.clock.advance(3)
+            for client, size in zip(door.clients, (16, 65_536), strict=True):
+                with suppress(ConnectionResetError):
+                    client.recv(size)
+            await door.settle()
+            door.reactor.look_at_stalled()
+        assert (sips.closed, reads.closed) == (True, False)
+    finally:
+        door.close()

@@ -10,7 +10,7 @@ from stentor.clock import SystemClock
 from stentor.edge.addresses import MAX_CHARS, client_address, networks
 from stentor.edge.buckets import BURST_S, Rates, Visit
 from stentor.edge.challenge import LIFETIME_S, Challenges
-from stentor.edge.http import Request, Response
+from stentor.edge.http import Request, Response, problem
 from stentor.edge.reactor import Line
 from stentor.edge.shield import TIGHTEST, DeniedError, Shield, ShieldSettings, TooManyRequestsError
 from stentor.room.installation import Challenge, InstallationDocument
@@ -295,3 +295,7 @@ def test_the_refusal_is_a_problem_document() -> None:
     said = json.loads(client.said.body)
     assert said["type"].endswith("too-many-requests")
     assert 10 <= said["retry_after_s"] < 20
+
+
+def test_problems_that_ask_to_wait_say_so_in_the_header() -> None:
+    assert b"Retry-After: 10" in problem(TooManyRequestsError("Wait.", retry_after_s=10)).head
