@@ -143,6 +143,10 @@ class DoorDesk:
         if self._settings.leads and self._ticks % _SAMPLE_EVERY == 0:
             self._leader.sample()
 
+    async def hand_over(self) -> None:
+        """Lead no more: this edge stops."""
+        await self._leader.hand_over()
+
     # The bus.
 
     def take_word(self, _subject: str, payload: bytes) -> None:

@@ -34,6 +34,7 @@ LEASE_KEY = "_leader"
 SILENT_NS = 2 * NS_PER_S
 _STORE_EVERY_NS = NS_PER_S
 _LATELY_S = 60
+_HAND_OVER_S = 0.3
 
 log = logger("edge")
 
@@ -105,6 +106,7 @@ class DoorLeader:
         self._tenure: _Tenure | None = None
         self._joins: deque[tuple[MonotonicNs, int]] = deque()
         self._lately: float | None = None
+        self._stops = False
         self._away = RateLimitedLog(log, "door_leader_cannot_write", clock, period_s=10.0)
 
     @property
@@ -144,7 +146,20 @@ class DoorLeader:
             DOOR_LEADS.set(self._tenure is not None)
             await self._clock.sleep(REPORT_NS / NS_PER_S)
 
+    async def hand_over(self) -> None:
+        """Let go of the lease and lead no more: this edge stops, and another one need not wait for 2 s."""
+        self._stops = True
+        tenure, self._tenure = self._tenure, None
+        if tenure is not None:
+            try:
+                async with asyncio.timeout(_HAND_OVER_S):
+                    await self._write(LEASE_KEY, _Lease(self._edge, self._run, tenure.term, 0).to_bytes())
+            except (BusUnavailable, TimeoutError):
+                return
+
     async def _turn(self) -> None:
+        if self._stops:
+            return
         rooms = list(self._desk.led())
         if not rooms:
             await self._resign()

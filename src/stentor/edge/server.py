@@ -196,6 +196,7 @@ class Edge:
                 acceptor.stop()
                 self._balance.leave()
                 listening.close()
+                await self._doors.hand_over()
                 await self._drain(reactor)
                 reactor.close()
             for task in forever:

@@ -106,6 +106,19 @@ async def test_a_leader_that_cannot_write_says_nothing_and_goes_on_when_it_can()
         assert desk.leader.term == 1
 
 
+async def test_an_edge_that_stops_hands_the_doors_over_at_once() -> None:
+    clock = VirtualClock()
+    bus = MemoryBus(clock)
+    one, two = Desk(clock, "edge-1", bus), Desk(clock, "edge-2", bus)
+    await one.turn()
+    await two.turn()
+    assert two.leader.term is None
+    await one.leader.hand_over()
+    await one.turn()
+    await two.turn()
+    assert (one.leader.term, two.leader.term) == (None, 2)
+
+
 async def test_a_lease_that_nobody_needs_is_let_go_and_taken_at_once_with_the_next_term() -> None:
     clock = VirtualClock()
     bus = MemoryBus(clock)
