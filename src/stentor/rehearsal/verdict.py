@@ -86,7 +86,9 @@ def judge(course: Course, before: Configuration | None, after: Configuration | N
     limits, is_unsure = _limits(course, total)
     if before is None:
         limits.append("The installation did not say its configuration: nothing voids this verdict by itself.")
-    elif after is None or after.hash != before.hash:
+    elif after is None:
+        limits.append("The configuration could not be asked for again at the end: it may have changed.")
+    elif after.hash != before.hash:
         limits.append("The configuration changed while this ran.")
     changed = before is not None and (after is None or after.hash != before.hash)
     outcome = _outcome(course, found, is_unsure=is_unsure, changed=changed)
@@ -139,7 +141,7 @@ def _summary(outcome: Outcome, found: list[Finding]) -> str:
         case Outcome.INTERRUPTED:
             return "It was interrupted: what stands here is what had happened until then."
         case Outcome.VOID:
-            return "The configuration changed meanwhile: rehearse again."
+            return "The configuration changed meanwhile, or may have: rehearse again."
 
 
 def _limits(course: Course, total: Tally) -> tuple[list[str], bool]:

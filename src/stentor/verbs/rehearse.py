@@ -7,7 +7,7 @@ import resource
 import secrets
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -91,11 +91,12 @@ async def rehearse(settings: Settings, asked: Asked, *, confirm: bool = False) -
         course = await _run(
             settings, plan, clock, console, processes=processes, before=before, workers=asked.workers, at=at
         )
-        verdict = judge(course, before, await _configuration(api, asked.room))
+        verdict = judge(course, before, await _configuration_after(api, asked.room))
         await _keep(api, asked, verdict, console)
     finally:
         if api is not None:
-            await api.call("DELETE", f"/rooms/{asked.room}/permits/{permit_id}")
+            with suppress(StentorError):  # it runs out by itself
+                await api.call("DELETE", f"/rooms/{asked.room}/permits/{permit_id}")
     _print(console, verdict)
     return 0 if verdict.outcome is Outcome.MET else 1
 
@@ -165,6 +166,14 @@ def _authority(settings: Settings, asked: Asked) -> str:
 
 async def _configuration(api: StaffApi | None, room: str) -> Configuration | None:
     return None if api is None else Configuration.model_validate(await api.call("GET", f"/rooms/{room}/configuration"))
+
+
+async def _configuration_after(api: StaffApi | None, room: str) -> Configuration | None:
+    """Return the same once more; None where control does not answer: there is a verdict all the same."""
+    try:
+        return await _configuration(api, room)
+    except StentorError:
+        return None
 
 
 # Meanwhile
