@@ -14,7 +14,9 @@ from tests.fakes.postgres import running_postgres
 from tests.fakes.staff import Desk, staff_desk
 from tests.unit.control import (
     test_blocks,
+    test_door,
     test_hands,
+    test_installation,
     test_people,
     test_roles,
     test_rooms,
@@ -22,7 +24,17 @@ from tests.unit.control import (
     test_whip,
 )
 
-_MODULES = (test_blocks, test_hands, test_people, test_roles, test_rooms, test_session, test_whip)
+_MODULES = (
+    test_blocks,
+    test_door,
+    test_hands,
+    test_installation,
+    test_people,
+    test_roles,
+    test_rooms,
+    test_session,
+    test_whip,
+)
 _SQLITE_ALONE = {"test_device_secret_is_needed_and_never_stored"}  # reads the file
 for _module in _MODULES:
     for _name, _test in vars(_module).items():

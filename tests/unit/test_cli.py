@@ -40,6 +40,7 @@ def test_help_teaches():
         "origin",
         "edge",
         "archive",
+        "door",
         "check-config",
         "version",
         "backup",
