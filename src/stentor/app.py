@@ -135,6 +135,8 @@ async def run_edge(settings: Settings) -> None:
     own = shared or bind(settings.audience_host, settings.audience_port, "--audience", shared=True)
     with own as listening:
         async with running_process(settings, "edge") as process:
+            if not settings.ticket_secret:
+                log.warning("tickets_hold_here_alone", hint="give all edges the same STENTOR_TICKET_SECRET")
             secret = settings.ticket_secret.encode() or secrets.token_bytes(32)
             chosen = EdgeSettings(
                 name=edge_name(settings, process.name),
