@@ -116,4 +116,4 @@ def test_breaches_have_their_close_code(data: bytes, code: CloseCode) -> None:
 def test_writes_what_others_read(size: int) -> None:
     payload = os.urandom(size)
     assert frame(Opcode.BINARY, payload) == Frame(TheirOpcode.BINARY, payload).serialize(mask=False)
-    assert close_frame(CloseCode.NOT_OPEN, "x" * 200)[:4] == b"\x88\x7d\x11\x39"
+    assert close_frame(CloseCode.NOT_OPEN, "x" * 200)[:4] == b"\x88\x7d\x11\x49"
