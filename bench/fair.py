@@ -20,7 +20,7 @@ from scipy.stats import chi2_contingency  # type: ignore[import-untyped]  # scip
 
 from bench.report import Goal, arguments, machine, report
 from stentor.room.documents import Dials
-from stentor.room.door import EARLY, NS_PER_S, Place, Ticket, permutation
+from stentor.room.door import EARLY, EARLY_GROUPS, NS_PER_S, Place, Ticket, permutation
 from tests.fakes.door_world import Weather, World
 
 GOALS = [
@@ -117,7 +117,7 @@ def shuffle(people: list[Person], world: World) -> float:
     early = [person for person in people if person.first is not None and person.first.slot == EARLY]
     place = np.array([ranks[person.first.group] for person in early if person.first is not None])
     came = np.arange(len(early)) * 10 // len(early)
-    let_in = np.argsort(np.argsort(place, kind="stable"), kind="stable") * 10 // len(early)
+    let_in = place * 10 // EARLY_GROUPS
     table = np.zeros((10, 10))
     np.add.at(table, (came, let_in), 1)
     return float(chi2_contingency(table).pvalue)

@@ -93,7 +93,7 @@ class EdgeDoor:
             return self._closed(view, place, holder, now_ns)
         rank = view.rank(place)
         if rank < view.watermark:
-            if self._entries.of(holder) is not None or holder in self._entries.holds:
+            if self._entries.keeps(holder):
                 self._entries_told(holder, now_ns)
                 return Answer(admitted=True, make=True, place=place, holder=holder)
             if rank < view.over:
@@ -176,7 +176,7 @@ class EdgeDoor:
         """Answer one who was told to come in before."""
         holder = ticket.holder
         hold = self._entries.holds.get(holder)
-        if hold is not None and hold.told and not self._standing.is_void(now_ns):
+        if hold is not None and hold.told and hold.firm and not self._standing.is_void(now_ns):
             self._entries.tell(holder, now_ns)
             return Answer(admitted=True, make=True, place=ticket.place, holder=holder)
         way = self._way_in(ticket, now_ns)
@@ -204,7 +204,7 @@ class EdgeDoor:
                 return Entrance(Verdict.ELSEWHERE)
             entry, old = self._entries.replace(entry, now_ns, here=here)
             return Entrance(Verdict.IN, entry.entry, cut=old)
-        if ticket.holder in self._entries.holds and not self._standing.is_void(now_ns):
+        if self._entries.keeps(ticket.holder) and not self._standing.is_void(now_ns):
             return Entrance(Verdict.IN, self._entries.begin(ticket, now_ns, here=here).entry)
         way = self._way_in(ticket, now_ns) if ticket.admitted else None
         if way is None or way == _OWED:
@@ -248,7 +248,7 @@ class EdgeDoor:
         None: nothing does, at least now.
         """
         holder = ticket.holder
-        if self._entries.of(holder) is not None or holder in self._entries.holds:
+        if self._entries.keeps(holder):
             return None if self._standing.is_void(now_ns) else _HERE
         if not self.acts(now_ns):
             return None
@@ -377,7 +377,7 @@ class EdgeDoor:
             return
         for holder, entry in self._unheard.items():
             if self._entries.of(holder) is entry:
-                self._entries.cut(entry, elsewhere=False)
+                self._entries.send_back(entry, now_ns)
                 self._owed[holder] = None
         self._unheard = {}
         if self._standing.is_void(now_ns):

@@ -13,6 +13,8 @@ from stentor.room.door_news import SLICES, Item, Kind, encode, is_after, millise
 
 _TOLD_NS = int(TOLD_S * NS_PER_S)
 _GRACE_NS = int(GRACE_S * NS_PER_S)
+_UNKNOWN_NS = 12 * NS_PER_S
+"""For how long another edge may let in a ticket that it last heard to be here, and some."""
 _REPEATS = 3
 _MOST_CHANGES = 4_000
 
@@ -39,7 +41,8 @@ class Entry:
 class Hold:
     """A place kept for a holder until a time. ``told``: they have yet to come; else they dropped, and may come back.
 
-    ``since_ms``: when they last came in here, if they did.
+    ``since_ms``: when they last came in here, if they did. ``firm``: this edge may let them in again with it; else it
+    only counts until all edges know that their ticket is spent.
     ``goes_to``: the edge and the report by which they are there now; it goes when the leader has heard that.
     """
 
@@ -47,6 +50,7 @@ class Hold:
     told: bool
     since_ms: int | None = None
     goes_to: tuple[str, int] | None = None
+    firm: bool = True
 
 
 class Entries:
@@ -63,7 +67,7 @@ class Entries:
         self._due: tuple[deque[tuple[int, bytes]], deque[tuple[int, bytes]]] = (deque(), deque())
         self._changed: dict[bytes, int] = {}
         self._kept: dict[bytes, tuple[int, int]] = {}
-        self._spent: dict[bytes, int] = {}
+        self._spent: dict[bytes, tuple[int, int]] = {}
         self._cuts: list[Cut] = []
         self.rehearsal = 0
         self.freed = 0
@@ -85,8 +89,9 @@ class Entries:
     def tell(self, holder: bytes, now_ns: int) -> None:
         """Keep a place for somebody who is told to come in, or is told again."""
         hold = self.holds.get(holder)
-        if hold is not None and hold.told and hold.until_ns > now_ns + _TOLD_NS - NS_PER_S:
+        if hold is not None and hold.told and hold.firm and hold.until_ns > now_ns + _TOLD_NS - NS_PER_S:
             return
+        self._spent.pop(holder, None)
         self._hold(holder, now_ns + _TOLD_NS, told=True)
 
     def begin(self, ticket: Ticket | None, now_ns: int, *, here: bool = False) -> Entry:
@@ -136,12 +141,30 @@ class Entries:
         holder = entry.holder
         if holder is not None and dropped:
             self._hold(holder, now_ns + _GRACE_NS, told=False, since_ms=entry.since_ms)
-        elif holder is not None and entry.told_until_ns > now_ns:
-            self._hold(holder, entry.told_until_ns, told=True, since_ms=entry.since_ms)
-            self._spent[holder] = 0
+        elif holder is not None:
+            self._use_up(entry, holder, now_ns)
         else:
             self.freed += 1
         return True
+
+    def _use_up(self, entry: Entry, holder: bytes, now_ns: int) -> None:
+        """Keep a place until no edge would let its ticket in any more."""
+        self._hold(holder, max(entry.told_until_ns, now_ns + _UNKNOWN_NS), told=True, since_ms=entry.since_ms)
+        self._spent[holder] = (0, now_ns // NS_PER_S)
+
+    def keeps(self, holder: bytes) -> bool:
+        """Tell whether there is a place here for a holder, inside or kept."""
+        if holder in self._by_holder:
+            return True
+        hold = self.holds.get(holder)
+        return hold is not None and hold.firm
+
+    def send_back(self, entry: Entry, now_ns: int) -> None:
+        """End an entry of which nobody else knows, perhaps: the leader may have heard of it, or not."""
+        self.cut(entry, elsewhere=False)
+        if entry.holder is not None:
+            self._use_up(entry, entry.holder, now_ns)
+            self.holds[entry.holder].firm = False
 
     def _remove(self, entry: Entry) -> None:
         del self._by_entry[entry.entry]
@@ -191,7 +214,7 @@ class Entries:
         """Keep all places for a while yet: nobody could come while this edge was cut off."""
         until = now_ns + _TOLD_NS
         for holder, hold in list(self.holds.items()):
-            if hold.until_ns < until:
+            if hold.firm and hold.until_ns < until:
                 hold.until_ns = until
                 self._due[True].append((until, holder))
                 self._changed[holder] = _REPEATS
@@ -237,9 +260,10 @@ class Entries:
 
     def followed(self, number: int) -> None:
         """Hear that all edges follow report ``number``: no other lets in the tickets that were spent by then."""
-        for holder in [holder for holder, since in self._spent.items() if 0 < since <= number]:
+        for holder in [holder for holder, (since, _) in self._spent.items() if 0 < since <= number]:
             del self._spent[holder]
-            if holder in self.holds:
+            hold = self.holds.get(holder)
+            if hold is not None and hold.goes_to is None:
                 self._let_go(holder)
                 self.freed += 1
 
@@ -248,9 +272,9 @@ class Entries:
         return encode([*self._whole(number % SLICES, now_ns), *self._changes(now_ns), *self._used_up(number)])
 
     def _used_up(self, number: int) -> Iterator[Item]:
-        for holder, since in self._spent.items():
-            self._spent[holder] = since or number
-            yield Item(Kind.SPENT, holder)
+        for holder, (since, at_s) in self._spent.items():
+            self._spent[holder] = (since or number, at_s)
+            yield Item(Kind.SPENT, holder, at_s)
 
     def _whole(self, part: int, now_ns: int) -> Iterator[Item]:
         yield whole(part)

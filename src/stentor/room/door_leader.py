@@ -15,6 +15,9 @@ _MOST_STRAIGHT = 200
 _STRAIGHT_S = 4.0
 _REFUND_SHARE = 0.25
 _UNLIMITED = 1 << 40
+_OCCUPIED = 0.9
+"""The share of all places given away in which somebody listens, to begin with; it is followed slowly."""
+_FOLLOW = 0.02
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class Leader:
         self._refund = 0.0
         self._straight = 0
         self._steps = 0.0
+        self._occupied = _OCCUPIED
         self._admitted_before = 0
         self._direct_seen = 0
         self._told_of_turns = 0
@@ -260,8 +264,12 @@ class Leader:
 
     def _pace(self, now_ns: int, waiting: int, called: int) -> Pace:
         free = max(0, min(self._free - called, _UNLIMITED))
-        taken = self._ledger.taken
-        low, high = self._pacer.leaving(taken + called + free if self._dials.cap is not None else taken)
+        given = self._ledger.taken + called
+        inside = sum(account.report.inside for account in self._ledger.accounts.values())
+        if given:
+            self._occupied += (inside / given - self._occupied) * _FOLLOW
+        full = given + free if self._dials.cap is not None else given
+        low, high = self._pacer.leaving(full * self._occupied)
         found = Pace(free, self._dials.per_second or 0.0, round(low, 3), round(high, 3))
         return self._pacer.pace(now_ns, found, self._steps + self._ledger.direct, waiting)
 

@@ -24,7 +24,7 @@ class Kind(IntEnum):
 
     HERE: inside, because a person asked for it. KEPT: is here, and its client answers, whatever another edge says of
     an entry begun at the value. WHOLE: all that follow are everybody of one slice, its number in the value. SPENT:
-    has been here and left, so that the ticket is good nowhere.
+    has been here and left, so that no ticket made by the second of the value is good any more.
     """
 
     INSIDE = 1
@@ -85,15 +85,16 @@ _KINDS = frozenset(int(kind) for kind in Kind)
 class Peer:
     """What one run of another edge has said of its holders. ``number``: its newest report.
 
-    ``followed``: the newest whose news were taken; ``followed_me``: the same of this edge's reports over there.
-    ``spent``: until when the tickets that were used up there are to be remembered. ``parts``, of each holder: until
-    when it keeps their place, or, inside, the millisecond they came, as -1 less that.
+    ``followed``: the newest whose news were taken, at ``at_ns``; ``followed_me``: the same of this edge's reports over
+    there. ``spent``: the second in which the tickets of somebody were used up there, and until when to remember that.
+    ``parts``, of each holder: until when it keeps their place, or, inside, the millisecond they came, as -1 less that.
     """
 
     number: int = 0
     followed: int = 0
+    at_ns: int = 0
     followed_me: int = 0
-    spent: dict[bytes, int] = field(default_factory=dict)
+    spent: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     parts: list[dict[bytes, int]] = field(default_factory=lambda: [{} for _ in range(SLICES)])
 
     def take(self, item: Item, now_ns: int) -> None:
@@ -103,8 +104,8 @@ class Peer:
             return
         part = self.parts[slice_of(item.holder)]
         if item.kind is Kind.SPENT:
-            self.spent[item.holder] = now_ns + _SPENT_NS
-            while (oldest := next(iter(self.spent))) and self.spent[oldest] <= now_ns:
+            self.spent[item.holder] = (item.value, now_ns + _SPENT_NS)
+            while (oldest := next(iter(self.spent))) and self.spent[oldest][1] <= now_ns:
                 del self.spent[oldest]
         elif item.kind is Kind.GONE:
             part.pop(item.holder, None)

@@ -73,7 +73,7 @@ class Pacer:
         seconds = (now_ns - first[0]) / NS_PER_S
         return (admitted - first[1]) / seconds, (freed - first[2]) / seconds
 
-    def leaving(self, full: int) -> tuple[float, float]:
+    def leaving(self, full: float) -> tuple[float, float]:
         """Return at least and at most how many leave a second when ``full`` are inside; at least 0: nobody knows."""
         now_ns, _, freed, exposure = self._samples[-1]
         low = high = 0.0

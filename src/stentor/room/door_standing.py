@@ -11,6 +11,7 @@ _LEASE_NS = int(LEASE_S * NS_PER_S)
 _VOID_NS = int((LOST_S - 3) * NS_PER_S)
 _UNUSED_NS = int((TAKE_UP_S + 1) * NS_PER_S)
 _GRACE_NS = int(GRACE_S * NS_PER_S)
+_FRESH_NS = 6 * NS_PER_S
 _OLD_WORDS = 4
 _MOST_OTHERS = 64
 
@@ -97,7 +98,7 @@ class Standing:
         peer.followed_me = report.followed.get(self.run, 0)
         if report.term != word.term or report.word + _OLD_WORDS < word.number:
             return []
-        peer.followed = report.number
+        peer.followed, peer.at_ns = report.number, now_ns
         items = list(decode(report.news))
         for item in items:
             peer.take(item, now_ns)
@@ -108,20 +109,23 @@ class Standing:
         """Return the newest of this run's reports that all others follow."""
         return min((peer.followed_me for peer in self.peers.values()), default=self.number)
 
-    def is_spent(self, holder: bytes) -> bool:
+    def is_spent(self, ticket: Ticket) -> bool:
         """Tell whether a ticket has been used up elsewhere."""
-        return any(holder in peer.spent for peer in self.peers.values())
+        return any(ticket.made_s <= peer.spent.get(ticket.holder, (-1, 0))[0] for peer in self.peers.values())
 
     def keeper(self, holder: bytes, now_ns: int) -> str | None:
         """Return the run of another edge that has a place for a holder."""
-        return next((run for run, peer in self.peers.items() if peer.keeps(holder, now_ns)), None)
+        for run, peer in self.peers.items():
+            if now_ns - peer.at_ns <= _FRESH_NS and peer.keeps(holder, now_ns):
+                return run
+        return None
 
     def takes_unused(self, ticket: Ticket, now_ns: int) -> bool:
         """Tell whether another edge has a place for a ticket that has not been used, as far as can be known here."""
         made_ns = ticket.made_s * NS_PER_S
         if abs(now_ns - made_ns) > _UNUSED_NS or made_ns < self.since_ns:
             return False
-        return not self.is_spent(ticket.holder)
+        return not self.is_spent(ticket)
 
     def may_be_lost(self, holder: bytes, now_ns: int) -> bool:
         """Tell whether somebody may come from an edge that is gone; a run that is young cannot know who was there."""
