@@ -8,7 +8,9 @@
   Says ``connected`` first. Answers ``{"sent", "seconds", "sessions"}``.
 - ``payloads``, ``offers``: ``{"count", "seed"}``: the same at the receive path and at the parser, in this process.
   Answers ``{"done", "faults"}``; a process that dies answers nothing.
-- ``post``: ``{"whip", "token", "count", "seed"}``: mutated offers over the port. Answers ``{"statuses"}``.
+- ``post``: ``{"whip", "tokens", "count", "seed"}``: mutated offers over the port, with each of the links in
+  turn (divided by spaces). One that comes too soon after others of its link (429) is sent again. Answers
+  ``{"statuses"}``.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from itertools import cycle
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -40,6 +43,7 @@ from tests.unit.origin.offers import CHROMIUM, FFMPEG
 
 Told = dict[str, str | int]
 TICK_NS = 20_000_000
+TOO_MANY = 429
 _POOL = 4_096
 _MAX_PAYLOAD_BYTES = 1_300
 _SOCKETS = 64
@@ -289,21 +293,28 @@ async def post(told: Told) -> dict[str, object]:
     """Post offers over two connections that are kept."""
     address = urlsplit(str(told["whip"]))
     statuses: Counter[int] = Counter()
+    tokens = cycle(str(told["tokens"]).split())
 
     async def client(seed: int, count: int) -> None:
         dice = random.Random(seed)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        for _ in range(count):
-            body = mutated_offer(dice)
+        body = mutated_offer(dice)
+        while count:
+            token = next(tokens)
             head = (
                 f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/sdp\r\n"
-                f"Authorization: Bearer {told['token']}\r\nContent-Length: {len(body)}\r\n\r\n"
+                f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             writer.write(head.encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")
-            statuses[int(answer.split(b" ", 2)[1])] += 1
+            status = int(answer.split(b" ", 2)[1])
+            statuses[status] += 1
             fields = dict(line.lower().split(b": ", 1) for line in answer.split(b"\r\n")[1:] if b": " in line)
             await reader.readexactly(int(fields.get(b"content-length", b"0")))
+            if status == TOO_MANY:
+                await asyncio.sleep(0.02)
+            else:
+                count, body = count - 1, mutated_offer(dice)
         writer.close()
 
     async with asyncio.TaskGroup() as group:

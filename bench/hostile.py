@@ -21,6 +21,7 @@ from tests.fakes.listener import push_listener
 
 RATE = 5_000
 OTHERS = 3
+OFFERING = 40
 GOALS = [
     Goal("glitches", "missing or repeated 20 ms frames of the others", "", at_most=0),
     Goal("crashes", "crashes, wrong errors, others thrown out", "", at_most=0),
@@ -67,10 +68,12 @@ async def over_the_ports(packets: int, offers: int) -> tuple[dict[str, int], lis
         for number in range(OTHERS - 1):
             await room.seat(f"Other {number}", silence)
         await room.go_on_air()
+        await room.api.call("PATCH", f"/rooms/{ROOM}", {"seats": 50})
         before = processes(room)
-        links = [await room.link("Hostile"), await room.link("Offers")]
-        speaking = {"whip": whip, "token": links[0], "count": packets, "rate": RATE}
-        posting = {"whip": whip, "token": links[1], "count": offers, "seed": 6}
+        hostile = await room.link("Hostile")
+        links = [await room.link(f"Offers {number}") for number in range(OFFERING)]
+        speaking = {"whip": whip, "token": hostile, "count": packets, "rate": RATE}
+        posting = {"whip": whip, "tokens": " ".join(links), "count": offers, "seed": 6}
         async with (
             microphones([(whip, numbers)], seconds / 2) as stage,
             push_listener(room.site.audience_url, ROOM) as listener,

@@ -3,8 +3,8 @@
 Connections: an address has 128 at a time, and all who have shown no session have 1,024; then the one that has been
 silent longest makes room, so that whoever comes gets in. Who has shown a session that is good is *known*, is counted by
 it and no longer by the address, and never makes room. Requests without a known session: 400 at once and 40 a second
-from one address, 2,000 and 200 from all; with one: 200 at once and 50 a second for each session. WHIP offers: 10 at
-once and one in 3 s for each person.
+from one address, 2,000 and 200 from all; with one: 200 at once and 50 a second for each session. WHIP offers: 30 at
+once and two a second for each person.
 
 Counts are this process's alone, in bounded memory; nothing here asks the catalogue.
 """
@@ -48,7 +48,7 @@ class Lanes:
         self._open: dict[str, int] = {}
         self._known: OrderedDict[str, None] = OrderedDict()
         self._by_address, self._by_all = Rate(400, 40, 10_000), Rate(2_000, 200, 1)
-        self._by_session, self._by_person = Rate(200, 50, _KNOWN_SESSIONS), Rate(10, 1 / 3, _KNOWN_SESSIONS)
+        self._by_session, self._by_person = Rate(200, 50, _KNOWN_SESSIONS), Rate(30, 2, _KNOWN_SESSIONS)
 
     # Connections.
 
