@@ -64,6 +64,7 @@ class World:
         self.keep_answers = True
         self.edges: dict[str, EdgeDoor] = {}
         self.deaf: set[str] = set()
+        self.broken: set[tuple[str, str]] = set()
         self.skew_ns: dict[str, int] = {}
         self.stored: DoorWord | None = None
         self.leaders: Leaders | None = None
@@ -171,7 +172,7 @@ class World:
         self._cut(edge)
         if report is not None and edge not in self.deaf:
             again = DoorReport.model_validate_json(report.to_bytes())
-            for other in self.edges:
+            for other in [other for other in self.edges if (edge, other) not in self.broken]:
                 self._send(other, lambda other=other: self._take_report(other, again))
             self._send("", lambda: self._hear(again))
         self.after(0.5, lambda: self._report(edge, door))

@@ -216,6 +216,48 @@ def test_a_second_use_is_cut_at_any_edge() -> None:
     assert world.edges[first.edge].enter(thief.ticket, world.now).verdict is Verdict.ELSEWHERE
 
 
+def test_a_place_is_not_given_away_while_an_edge_would_let_its_ticket_in() -> None:
+    world = World(2, dials=Dials(cap=1))
+    first = world.arrive()
+    world.run(40)
+    there = next(edge for edge in world.edges if edge != first.edge)
+    waiting = world.arrive()
+    world.run(10)
+    assert first.inside
+    assert not waiting.inside
+    world.broken.add((first.edge, there))
+    thief = Client(99, 1e9, ticket=first.ticket)
+    world.go(first, first.entry)
+    world.run(3)
+    entrance = world.edges[there].enter(thief.ticket, world.now)
+    assert not waiting.inside, "the other edge has not heard that the first has left"
+    if entrance.verdict is Verdict.IN:
+        world.listeners[there, entrance.entry] = thief
+    for _ in range(20):
+        world.run(1)
+        assert len(world.listeners) <= 1
+    world.broken.clear()
+    world.run(70)
+    assert len(world.listeners) == 1
+
+
+def test_who_is_sent_away_by_an_edge_that_is_cut_off_still_has_one_place() -> None:
+    world = World(2, dials=Dials(cap=1), skew_s=0.0)
+    world.run(3)
+    client = world.arrive()
+    while not client.inside:
+        world.run(0.1)
+    edge = client.edge
+    world.deaf.add(edge)
+    other = world.arrive()
+    for _ in range(150):
+        world.run(1)
+        assert len(world.listeners) <= 1
+        if world.now - START_NS > 60 * NS_PER_S:
+            world.deaf.clear()
+    assert client.inside or other.inside
+
+
 def test_a_person_may_move_here() -> None:
     world = World(2, dials=Dials(cap=10))
     client = world.arrive()
