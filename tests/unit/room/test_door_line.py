@@ -228,7 +228,7 @@ def test_a_place_is_not_given_away_while_an_edge_would_let_its_ticket_in() -> No
     world.broken.add((first.edge, there))
     thief = Client(99, 1e9, ticket=first.ticket)
     world.go(first, first.entry)
-    world.run(3)
+    world.run(5)
     entrance = world.edges[there].enter(thief.ticket, world.now)
     assert not waiting.inside, "the other edge has not heard that the first has left"
     if entrance.verdict is Verdict.IN:
