@@ -60,6 +60,26 @@ async def test_the_line_is_fair_over_two_edges_and_nobody_uses_a_ticket_twice(tm
         assert room.most_inside <= 2
 
 
+async def test_a_player_of_hls_is_one_over_two_edges_and_a_copy_of_its_ticket_is_none(tmp_path: Path) -> None:
+    async with guarded_room(tmp_path, cap=4, per_second=20) as room, httpx.AsyncClient() as client:
+        here, there = (f"{edge.url}/live.m3u8" for edge in room.edges)
+        master = await client.get(here)
+        while master.status_code == 503:  # its edge has not been given a place for whoever comes yet
+            await asyncio.sleep(0.2)
+            master = await client.get(here)
+        query = next(line for line in master.text.splitlines() if "seat=" in line).partition("?")[2]
+        answers = []
+        async with asyncio.timeout(20):
+            while 409 not in answers:
+                for url in (here, there):
+                    assert (await client.get(f"{url}?{query}")).status_code == 200, "its requests reach both edges"
+                copy = await client.get(f"{there}?{query}", headers={"User-Agent": "a copy"})
+                answers.append(copy.status_code)
+                await asyncio.sleep(0.2)
+        assert (await client.get(f"{here}?{query}", headers={"User-Agent": "a copy"})).status_code == 409
+        assert room.words[-1].waiting == 0
+
+
 async def test_edge_and_leader_die_and_everybody_is_back_without_queueing(tmp_path: Path) -> None:
     async with guarded_room(tmp_path, edges=3, cap=6, per_second=50) as room:
         people = await full(room, 6)
