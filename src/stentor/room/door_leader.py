@@ -266,7 +266,7 @@ class Leader:
         free = max(0, min(self._free - called, _UNLIMITED))
         given = self._ledger.taken + called
         inside = sum(account.report.inside for account in self._ledger.accounts.values())
-        if given:
+        if given > 10 * free:
             self._occupied += (inside / given - self._occupied) * _FOLLOW
         full = given + free if self._dials.cap is not None else given
         low, high = self._pacer.leaving(full * self._occupied)
