@@ -168,6 +168,8 @@ async def test_a_door_throws_nobody_out_and_opens_at_once_when_it_is_taken_away(
         assert await late.ask()
         assert await late.listen() == 0
         assert early.listens
+        await room.until(lambda: room.edge._doors._leader.term is None, "nobody leads where there is no door")
+        assert await room.bus.get("doors", "demo") is None
 
 
 async def test_players_without_a_ticket_get_in_while_there_is_room_and_are_told_where_the_line_is_else() -> None:

@@ -138,7 +138,8 @@ class DoorLeader:
     async def run(self, some: asyncio.Event) -> None:
         """Lead for ever, whenever ``some`` room has a door and nobody else leads."""
         while True:
-            await some.wait()
+            if self._tenure is None:
+                await some.wait()
             try:
                 await self._turn()
             except BusUnavailable as error:
