@@ -72,8 +72,9 @@ def _print_door(console: Console, name: str, shown: Json) -> None:
         console.print("There is no door: everybody comes in. Set one with --cap, --per-second, or both.")
     facts = [f"{shown['inside']:,} inside"]
     if shown["held"]:
-        facts.append(f"{shown['held']:,} places kept for people on their way or coming back")
-    facts += [f"{shown['waiting']:,} wait"]
+        places = "1 place" if shown["held"] == 1 else f"{shown['held']:,} places"
+        facts.append(f"{places} kept for people on their way or coming back")
+    facts.append(_wait(shown["waiting"]))
     facts.append(f"{shown['admitted_per_s']:,.1f} come and {shown['leaving_per_s']:,.1f} leave a second")
     if shown["overflow"]:
         facts.append(f"{shown['overflow']:,} more listen through caches, outside the cap")
@@ -90,11 +91,15 @@ def sentence(forecast: Json) -> str:
     if not waiting:
         return "Nobody waits." if free is None else f"Nobody waits; {free:,} places are free."
     if forecast["last_enters_at"] is None:
-        return f"{waiting:,} wait; when the last of them enters nobody can tell: it takes people to leave."
+        return f"{_wait(waiting)}; when the last of them enters nobody can tell: it takes people to leave."
     at = datetime.fromisoformat(forecast["last_enters_at"]).astimezone()
     seconds = forecast["last_enters_in_s"]
     away = f"{seconds} s" if seconds < 120 else f"{round(seconds / 60):,} min"
-    return f"{waiting:,} wait; the last of them enters at {at:%H:%M} (in {away})."
+    return f"{_wait(waiting)}; the last of them enters at {at:%H:%M} (in {away})."
+
+
+def _wait(count: int) -> str:
+    return "1 waits" if count == 1 else f"{count:,} wait"
 
 
 def _dials_table(own: Json, force: Json) -> Table:

@@ -54,6 +54,12 @@ async def test_a_line_before_the_doors_open(mock: Mock, open_page: Opener) -> No
     await expect(tab.page.get_by_test_id("line-because")).to_contain_text("the order is drawn then")
     await expect(tab.page.get_by_test_id("line-early")).to_have_count(0)
     assert await tab.axe() == []
+    # The door opens before the page has heard that the room has.
+    await mock.turn("ticket", admitted=True)
+    await expect(tab.page.get_by_test_id("line")).to_have_count(0)
+    assert await tab.page.evaluate("window.stentor.player.status") == "connecting"
+    await mock.turn("room/scheduled", state="lobby")
+    await expect(tab.page.get_by_test_id("stop-listening")).to_be_visible()
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])

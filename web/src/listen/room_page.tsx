@@ -1,5 +1,5 @@
 /** The room's page: one address through the room's whole life. */
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isOpen, type RoomView } from "../api/types";
 import { type I18n, language, useI18n } from "../i18n/i18n";
 import { useStore } from "../lib/store";
@@ -39,6 +39,8 @@ function useRoom(id: string): Parts {
         const { room } = feed.store.get();
         const given = streams ?? room?.streams;
         if (given) player.play(given, ticket);
+        // Who waited for the doors to open knows by this that they have.
+        void feed.ask();
         const { t } = language.get();
         remind.tell(id, room?.title ?? t("app.name"), t("line.turn"));
       },
@@ -77,6 +79,7 @@ export function RoomPage({ id }: { id: string }) {
   const { status, room } = useStore(feed.store);
   const place = useStore(line.store);
   const [autostart, setAutostart] = useState(false);
+  const wasOpen = useRef(false);
   useEffect(() => {
     document.title = titleOf(i18n, room, place);
   });
@@ -91,7 +94,9 @@ export function RoomPage({ id }: { id: string }) {
   };
   useEffect(() => {
     if (!room) return;
-    if (!isOpen(room.state) && player.active) player.stop();
+    // Not while the page has not heard yet that the room is open: the door lets in as soon as it is.
+    if (wasOpen.current && !isOpen(room.state) && player.active) player.stop();
+    wasOpen.current = isOpen(room.state);
     if (isOver(room.state) && place.status !== "in") {
       line.leave();
       player.stop();
