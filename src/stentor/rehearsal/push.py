@@ -113,9 +113,7 @@ class PushPlayer:
         last, self._step = self._step, step
         at_once = self._block_steps + 3  # What comes first; who comes back skips what is older.
         steps = at_once if last is None or step <= last else step - last
-        if not self.ear.plays:
-            steps = min(steps, at_once)
-        self.ear.take(now, steps * STEP_NS)
+        self.ear.take(now, steps * STEP_NS, most_ns=at_once * STEP_NS)
         self._crowd.tally.sums["blocks"] += 1
         self._blocks += 1
         if self._blocks % _LATENCY_EVERY == 4:

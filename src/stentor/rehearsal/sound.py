@@ -20,16 +20,22 @@ class Ear:
     stalls: int = 0
     stall_ns: int = 0
     played_ns: int = 0
+    _kept_ns: int = 0
 
     @property
     def plays(self) -> bool:
         """Tell whether anything was ever heard."""
         return self.until_ns > 0
 
-    def take(self, now_ns: int, sound_ns: int) -> None:
-        """Take so much more sound."""
+    def take(self, now_ns: int, sound_ns: int, *, most_ns: int | None = None) -> None:
+        """Take so much more sound.
+
+        ``most_ns``: who had stopped goes on with what was left to play and this, and skips what is more than that.
+        """
         if not self.until_ns:
             self.until_ns = self.heard_ns = now_ns
+            if most_ns is not None:
+                sound_ns = min(most_ns, sound_ns + max(0, self._kept_ns - now_ns))
         self.listen(now_ns)
         self.until_ns = max(self.until_ns, now_ns) + sound_ns
 
@@ -56,5 +62,6 @@ class Ear:
         return wall_ns - newest_ns + max(0, self.until_ns - now_ns)
 
     def stop(self) -> None:
-        """Play no more; what follows is another beginning."""
+        """Count no more until sound comes again: the connection has gone, and what is left to play is kept."""
+        self._kept_ns = self.until_ns or self._kept_ns
         self.until_ns = self.heard_ns = 0

@@ -84,6 +84,19 @@ def test_an_ear_hears_what_it_has_and_then_nothing() -> None:
     assert (ear.played_ns, ear.stall_ns, ear.stalls) == (5 * STEP_NS, 2 * STEP_NS, 1)
 
 
+@pytest.mark.parametrize(("away", "came", "left"), [(1, 1, 4), (3, 3, 4), (10, 10, 6)])
+def test_who_was_cut_goes_on_with_what_was_left(away: int, came: int, left: int) -> None:
+    ear = Ear()
+    ear.take(1, 4 * STEP_NS, most_ns=6 * STEP_NS)
+    ear.stop()
+    now = 1 + away * STEP_NS
+    ear.take(now, came * STEP_NS, most_ns=6 * STEP_NS)
+    ear.listen(now + left * STEP_NS)
+    assert ear.stalls == 0
+    ear.listen(now + (left + 1) * STEP_NS)
+    assert ear.stalls == 1
+
+
 def test_larger_blocks_that_were_announced_are_no_stall() -> None:
     ear = Ear()
     ear.take(1, 4 * STEP_NS)
