@@ -344,7 +344,8 @@ class EdgeDoor:
         report = DoorReport(
             room=self.room, edge=self.edge, started_ns=standing.started_ns, made_ns=self._made_ns, number=number,
             term=word.term if word else 0, word=word.number if word else 0, slot=slot,
-            issued=self._issued.portion(number), inside=entries.inside, rehearsal=entries.rehearsal,
+            issued=self._issued.portion(number), inside=entries.inside, twice=self._twice(),
+            rehearsal=entries.rehearsal,
             held=len(entries.holds), told=dict(self._told), told_total=self._told_total, direct=self._direct,
             returned=self._returned, dropped=self._dropped, left=self._left, freed=entries.freed,
             wanted=len(self._wanted), wanted_back=len(self._wanted_back), moved=dict(self._moved),
@@ -360,6 +361,17 @@ class EdgeDoor:
             entry = self._unsettled.popleft()[1]
             if entry.holder is not None and self._entries.of(entry.holder) is entry:
                 self._moved[entry.origin] = self._moved.get(entry.origin, 0) + 1
+
+    def _twice(self) -> int:
+        """Return how many have come over of late from edges that have not said yet that they are gone there."""
+        peers = self._standing.peers
+        return sum(
+            entry.holder is not None
+            and self._entries.of(entry.holder) is entry
+            and entry.origin in peers
+            and peers[entry.origin].since(entry.holder) is not None
+            for _, entry in self._unsettled
+        )
 
     def cuts(self, now_ns: int) -> list[Cut]:
         """Return the entries that are to be cut, once each; to be called after each word or report, and REPORT_NS.

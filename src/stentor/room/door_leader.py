@@ -253,7 +253,7 @@ class Leader:
             opened_ns=self._opened_ns, salt=self._salt, watermark=queue.mark, over=self._over,
             batches=tuple(turn.batch._replace(told=turn.told) for turn in self._turns), last_batch=self._last_batch,
             direct=self._goes_straight, line_from=line_from, line=line, early=queue.early(),
-            waiting=waiting, called=called, inside=sum(report.inside for report in reports),
+            waiting=waiting, called=called, inside=sum(report.inside - report.twice for report in reports),
             rehearsal=sum(report.rehearsal for report in reports),
             held=sum(report.held for report in reports) + ledger.lost_places,
             lost={run: lost.places for run, lost in ledger.lost.items()},

@@ -137,7 +137,8 @@ class DoorReport(_Document):
 
     ``number`` grows from 1 since ``started_ns``; ``term`` and ``word``: the newest word it acts on. ``slot``: no ticket
     of a lower slot will be made here any more. ``issued`` has, by slot, the tickets made here in each group (packed),
-    and is repeated until heard. ``inside``: who listens here now, ``rehearsal`` of them rehearsing; ``held``: places
+    and is repeated until heard. ``inside``: who listens here now, ``twice`` of them inside at
+    another edge, too, by its newest report, ``rehearsal`` rehearsing; ``held``: places
     kept here for people told to come in, or who dropped. ``told``, by batch, and ``told_total`` (with those let in
     directly), ``returned``, ``dropped`` and ``left`` count since it began; ``wanted`` and ``wanted_back``: people whose
     turn it is, and people of edges that are gone, whom this edge had no place for since its last report.
@@ -156,6 +157,7 @@ class DoorReport(_Document):
     slot: int = 0
     issued: dict[int, str] = {}
     inside: int = 0
+    twice: int = 0
     rehearsal: int = 0
     held: int = 0
     told: dict[int, int] = {}
