@@ -33,6 +33,8 @@ GOALS = [
 EDGE_CORE, CROWD_CORE = 0, 1
 WAITERS, FEW = 1_000_000, 50_000
 _HELD = 200
+_RINGS_S = 50.0
+"""Until then the edge's rings of chunks fill, whoever waits."""
 _LUA = """
 local tickets = {%s}
 local turn = 0
@@ -98,6 +100,7 @@ async def through_the_port(*, quick: bool) -> tuple[list[float], float, int]:
             script.write(_LUA % ",".join(f'"{ticket}"' for ticket in held))
             script.flush()
             path = Path(script.name)
+            await asyncio.sleep(0.0 if quick else _RINGS_S)
             await ask(place, path, 2.0 if quick else 10.0)  # what the first of everything takes is no waiter's
             rates, made, waiters, before = [], 0, FEW if quick else WAITERS, place.rss_bytes()
             while made < waiters:
