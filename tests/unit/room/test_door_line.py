@@ -56,7 +56,7 @@ def worse(client: Client) -> list[str]:
     return found
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**32),
     weather=WEATHER,
