@@ -172,6 +172,8 @@ describe("a place in line", () => {
     expect(withEntry("/r/demo/push?rendition=opus", { ticket: "a b", here: true })).toMatch(
       /\/r\/demo\/push\?rendition=opus&ticket=a\+b&here=1$/,
     );
+    const cached = "https://cdn.example/r/demo/live.m3u8";
+    expect(withEntry(cached, { ticket: "a", here: false })).toBe(cached);
   });
 
   it("may be left", async () => {

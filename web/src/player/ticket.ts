@@ -15,9 +15,11 @@ export function keepTicket(room: string, ticket: string | null): void {
   tabbed.set(`ticket.${room}`, ticket);
 }
 
+/** Addresses of a CDN stay as they are: one for everybody, past the door. */
 export function withEntry(address: string, entry: Entry | null): string {
   if (!entry) return address;
   const url = new URL(address, window.location.href);
+  if (url.origin !== window.location.origin) return address;
   url.searchParams.set("ticket", entry.ticket);
   if (entry.here) url.searchParams.set("here", "1");
   return url.href;
