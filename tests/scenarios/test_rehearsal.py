@@ -23,7 +23,7 @@ LISTENERS = 200
 async def rehearse(running: Installation, folder: Path, *more: str) -> tuple[int, str, dict[str, Any]]:
     """Run the command and return its exit code, what it said, and the verdict."""
     command = [sys.executable, "-m", "stentor", "rehearse", "demo", "--listeners", str(LISTENERS), "--yes"]
-    command += ["--per-second", "100", "--hold", "4", "--processes", "2", "--report", str(folder), *more]
+    command += ["--per-second", "100", "--hold", "2", "--processes", "2", "--report", str(folder), *more]
     environment = {**os.environ, **running.environment}
     done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
     verdicts = await asyncio.to_thread(lambda: list(folder.glob("*.json")))
@@ -44,9 +44,11 @@ async def test_a_crowd_comes_through_a_guarded_door_and_is_no_audience(tmp_path:
         _code, said, verdict = await rehearse(running, tmp_path / "report")
         counts, figures = verdict["counts"], {each["key"]: each for each in verdict["findings"]}
         assert counts["arrived"] == LISTENERS, said
-        assert counts["played"] == CAP, said
-        assert counts["came_back"] == counts["cut"] == CAP, said
-        assert (figures["inside_most"]["value"], figures["inside_most"]["met"]) == (CAP, True)
+        # A place kept for somebody on their way may stay empty for a while, but never does one too many come in.
+        assert 0.9 * CAP <= counts["played"] <= CAP, said
+        assert counts["came_back"] == counts["cut"] >= 0.9 * CAP, said
+        assert 0.9 * CAP <= figures["inside_most"]["value"] <= CAP
+        assert figures["inside_most"]["met"]
         assert figures["worse"]["value"] == figures["status_5xx"]["value"] == 0
         assert verdict["workers"] == 2
         assert verdict["configuration"]["dials"]["cap"] == CAP
