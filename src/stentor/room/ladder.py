@@ -246,7 +246,7 @@ class Ladder:
         if now_ns - self._up_ns > _TRUST_NS:
             self._calm_needed_s = CALM_S
         worked = now_ns - self._changed_ns >= self._works_s(stage) * NS_PER_S
-        if self._pressure_ns >= _PRESSURE_NS and worked and stage + 1 < len(_STAGES):
+        if short and self._pressure_ns >= _PRESSURE_NS and worked and stage + 1 < len(_STAGES):
             self._note_up(now_ns)
             return self._go(stage + 1, *_because(short, len(reports)), now_ns, wall_ns)
         if stage and self._calm_ns >= self._calm_needed_s * NS_PER_S:
