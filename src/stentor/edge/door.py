@@ -97,7 +97,8 @@ class RoomDoor:
         now = self._now()
         answer = self.rules.ask(ticket, now)
         now_s = now // NS_PER_S
-        if text is None or ticket is None or answer.make or ticket.made_s < now_s - _RENEW_S:
+        old = ticket is not None and not answer.admitted and ticket.made_s < now_s - _RENEW_S
+        if text is None or ticket is None or answer.make or old:
             rehearsal = rehearsal if ticket is None else ticket.rehearsal
             made = Ticket(answer.place, answer.holder, now_s, answer.admitted, rehearsal)
             text = self._tickets.text(self.room, made)

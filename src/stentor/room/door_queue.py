@@ -105,7 +105,11 @@ class Queue:
         self.counted = max(self.counted, slot)
 
     def groups_ahead(self) -> Iterator[tuple[Mark, int]]:
-        """Yield the mark after each group that can be called next, and how many there are in it; empty ones joined."""
+        """Yield the mark after each group that can be called next, and how many there are in it; empty ones joined.
+
+        After a slot's last one the next slot begins: positions are told as if groups were even, and would count those
+        who never came.
+        """
         if not self.is_early_counted:
             return
         for slot in self.slots():
@@ -113,9 +117,10 @@ class Queue:
                 break
             counts = self.by_rank(slot)
             start = self.mark.rank if slot == self.mark.slot else 0
-            for rank in range(start, len(counts)):
-                if counts[rank]:
-                    yield Mark(slot, rank + 1), counts[rank]
+            ranks = [rank for rank in range(start, len(counts)) if counts[rank]]
+            for rank in ranks:
+                last = rank == ranks[-1] and slot != EARLY
+                yield Mark(slot + 1, 0) if last else Mark(slot, rank + 1), counts[rank]
         yield Mark(max(self.counted, self.mark.slot), 0 if self.counted > self.mark.slot else self.mark.rank), 0
 
     def call(self, mark: Mark) -> float:

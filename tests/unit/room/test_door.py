@@ -11,8 +11,10 @@ from stentor.room.door import EARLY_GROUPS, NS_PER_S, Because, permutation
 from stentor.room.door_forecast import forecast
 from stentor.room.door_ledger import shares
 from stentor.room.door_news import Item, Kind, Peer, decode, encode, is_after, millisecond, whole
+from stentor.room.door_queue import Queue
 from stentor.room.door_share import evenly, why_slower
-from stentor.room.door_words import DoorWord, pack, unpack
+from stentor.room.door_view import View
+from stentor.room.door_words import DoorReport, DoorWord, pack, unpack
 
 NOW = 1_790_000_000 * NS_PER_S
 
@@ -70,6 +72,23 @@ def test_milliseconds_go_round() -> None:
     late = millisecond(((1 << 32) - 1) * 1_000_000)
     assert is_after(millisecond(5_000_000), late)
     assert not is_after(late, millisecond(5_000_000))
+
+
+def test_a_slot_of_whom_all_were_called_is_no_part_of_the_line() -> None:
+    queue = Queue()
+    groups = [0] * 64
+    groups[10] = 1
+    issued = {1_790_000_000: pack(groups), 1_790_000_001: pack(groups)}
+    queue.take(DoorReport(room="demo", edge="e", started_ns=1, number=1, issued=issued))
+    queue.count_to(1_790_000_005, early=True)
+    mark, _ = next(queue.groups_ahead())
+    queue.call(mark)
+    line_from, line = queue.line()
+    early = queue.early()
+    view = View(word(watermark=queue.mark, line_from=line_from, line=line, early=early, is_open=True, salt="00" * 16))
+    ahead = view.ahead((1_790_000_001, 10))
+    assert ahead is not None
+    assert int(ahead) == 0
 
 
 def word(**fields: object) -> DoorWord:
