@@ -225,6 +225,7 @@ async function staff(request, response, path) {
   if (!room) return problem(response, 404, "not-found");
   if (noun === "events") return events(request, response, id);
   if (noun === "crowd") return problem(response, 404, "not-found");
+  if (noun === "rehearsals") return json(response, 200, { last: null });
   if (noun === "door") {
     json(response, 200, staffDoor(request.method, one, await bodyOf(request)));
     return send(id, "door", doorOut());

@@ -39,9 +39,11 @@ export class I18n {
     this.numbers = new Intl.NumberFormat(language);
   }
 
-  /** A text, with `{name}` filled in. */
-  readonly t = (key: TextKey, values: Record<string, string | number> = {}): string =>
-    this.fill(this.catalogue[key] as string, values);
+  /** A text, with `{name}` filled in. A word of a newer server that this page does not know is shown as it came. */
+  readonly t = (key: TextKey, values: Record<string, string | number> = {}): string => {
+    const text = this.catalogue[key] as string | undefined;
+    return this.fill(text ?? key.slice(key.lastIndexOf(".") + 1), values);
+  };
 
   /** The plural form of a count. */
   readonly n = (key: PluralKey, count: number): string => {
