@@ -46,9 +46,10 @@ async def test_without_javascript_one_hears_the_room_and_reads_what_happens(
     await api.call("PUT", "/rooms/plain/door", {"cap": 5})
     phone: dict[str, Any] = {"microphone": False, "java_script_enabled": False, "locale": "ar"}
     tab = await visit(browsers.bea, f"{site.audience_url}/r/plain", **phone)
-    await expect(tab.page).to_have_url(re.compile(r"/r/plain/door$"))
+    await expect(tab.page).to_have_url(re.compile(r"/r/plain/door(\?|$)"))
     await expect(tab.page.locator("h1")).to_have_text(TITLE)
-    await expect(tab.page.locator("h2").first).to_have_text("أنت في الداخل")
+    # A door that has just been set up may count the first for a moment; the page asks again by itself.
+    await expect(tab.page.locator("h2").first).to_have_text("أنت في الداخل", timeout=30_000)
     await until_listening(site, "plain", 1)
     await fits(tab)
 
