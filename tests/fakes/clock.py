@@ -70,6 +70,11 @@ class VirtualClock:
         self._now = target
         await settle()
 
+    async def leap(self, seconds: float) -> None:
+        """Let ``seconds`` pass at once, as for a machine that was asleep: who sleeps wakes once, and late."""
+        self._now += round(seconds * NS_PER_S)
+        await self.advance(0)
+
     async def advance_until(self, reached: Callable[[], bool], *, limit_s: float, why_not: str = "") -> None:
         """Let time pass, one wake-up after the other, until ``reached()``; fail after ``limit_s``."""
         target = self._now + round(limit_s * NS_PER_S)

@@ -70,6 +70,9 @@ async def test_a_player_of_hls_is_one_over_two_edges_and_a_copy_of_its_ticket_is
         query = next(line for line in master.text.splitlines() if "seat=" in line).partition("?")[2]
         answers = []
         async with asyncio.timeout(20):
+            while (await client.get(f"{there}?{query}")).status_code == 503:  # it has not heard of the other one yet
+                assert (await client.get(f"{here}?{query}")).status_code == 200
+                await asyncio.sleep(0.2)
             while 409 not in answers:
                 for url in (here, there):
                     assert (await client.get(f"{url}?{query}")).status_code == 200, "its requests reach both edges"

@@ -81,10 +81,12 @@ async def until_refused(one: WhipSpeaker) -> None:
 
 
 async def until_replay(site: Installation, limit_s: float = 15.0) -> dict[str, object]:
+    """Return the room's state once its replay is there, with the Opus recording; recordings come one by one."""
     end = time.monotonic() + limit_s
     while True:
         document: dict[str, object] = json.loads((await site.get("/r/night/state.json")).body)
-        if document["state"] == "published" and document["replay"]:
+        replay = document["replay"]
+        if document["state"] == "published" and isinstance(replay, dict) and "opus" in replay["recordings"]:
             return document
         assert time.monotonic() < end, f"{document['state']}, {document['replay']}: {site.log.read_text()[-3000:]}"
         await asyncio.sleep(0.1)
