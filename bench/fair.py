@@ -29,7 +29,7 @@ GOALS = [
     Goal("lost", "never told to come in", "people", at_most=0),
     Goal("worse", "positions that got worse", "", at_most=0),
     Goal("rate_error", "rate of calling against the dial", "", at_most=0.01),
-    Goal("asked_per_s", "questions answered a second of CPU, with all the rest of it", "", at_least=0),
+    Goal("asked_per_s", "questions answered a second of CPU, with all the rest of it", ""),
 ]
 EDGES = 20
 EARLY_S = 20
