@@ -88,7 +88,9 @@ class Night:
         replay = document["replay"]
         assert isinstance(replay, dict)
         recording, proof = folder / "night.opus", folder / "proof.json"
-        await asyncio.to_thread(recording.write_bytes, (await self.site.get(replay["recordings"]["opus"])).body)
+        fetched = await self.site.get(replay["recordings"]["opus"])
+        assert fetched.status == 200, fetched.body[:500]
+        await asyncio.to_thread(recording.write_bytes, fetched.body)
         await asyncio.to_thread(proof.write_bytes, (await self.site.get(replay["proof"])).body)
         verdict = verify(recording, proof, fingerprint=str(document["key_fingerprint"]))
         assert verdict.exit_code == 0, verdict.sentences()
