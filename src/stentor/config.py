@@ -29,7 +29,7 @@ LOGS = "Logs"
 # RFC 7065, section 3.1.
 _TURN_URL = re.compile(r"turns?:([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(\?transport=(udp|tcp))?")
 
-_LIMITED = ("connections", "handshakes", "requests", "tickets", "pages", "insists", "open", "heads")
+_LIMITED = ("connections", "handshakes", "requests", "tickets", "pages", "insists", "media", "open", "heads")
 _LIMIT = re.compile(rf"({'|'.join(_LIMITED)})=[1-9][0-9]{{0,5}}")
 
 

@@ -32,7 +32,7 @@ REMEMBERED_NS = 600 * NS_PER_S
 
 
 class Ask(IntEnum):
-    """What is counted. ``INSIST``: asking on after a refusal."""
+    """What is counted. ``MEDIA``: playlists and what they name; ``INSIST``: asking on after a refusal."""
 
     CONNECTION = 0
     HANDSHAKE = 1
@@ -40,6 +40,7 @@ class Ask(IntEnum):
     TICKET = 3
     PAGE = 4
     INSIST = 5
+    MEDIA = 6
 
 
 class Standing(IntEnum):
@@ -55,7 +56,8 @@ class Standing(IntEnum):
 class Rates:
     """What one address may ask of one edge, a second; ``open`` and ``heads`` at a time.
 
-    ``open``: connections; ``heads``: those of them that have not sent a whole request yet.
+    ``open``: connections; ``heads``: those of them that have not sent a whole request yet. ``media``: a player of
+    LL-HLS asks four times a second for as long as it plays, and hundreds may stand behind one address.
     """
 
     connections: float = 200.0
@@ -64,6 +66,7 @@ class Rates:
     tickets: float = 5.0
     pages: float = 20.0
     insists: float = 5.0
+    media: float = 2_000.0
     open: int = 4_096
     heads: int = 512
 
@@ -75,7 +78,7 @@ class Rates:
 
     def each(self) -> tuple[float, ...]:
         """Return the rates in the order of ``Ask``."""
-        return (self.connections, self.handshakes, self.requests, self.tickets, self.pages, self.insists)
+        return (self.connections, self.handshakes, self.requests, self.tickets, self.pages, self.insists, self.media)
 
 
 class Source:
@@ -181,7 +184,7 @@ class Buckets:
         return len(self._known)
 
     def tighten(self, factor: int) -> None:
-        """Make the budgets of requests and pages so many times smaller than they are set."""
+        """Make the budgets of requests and pages so many times smaller than they are set; never that of media."""
         self.tightness = factor
         rates = self.rates.each()
         for kind in (Ask.REQUEST, Ask.PAGE):

@@ -47,7 +47,7 @@ _DID = {
     for word, bit in (("state.json", Did.STATE), ("ticket", Did.TICKET), ("beacon", Did.BEACONED))
 }
 _ALLOWED, _DENIED_ONE, _FRONT = Standing.ALLOWED, Standing.DENIED, Standing.FRONT
-_CONNECTION, _HANDSHAKE, _REQUEST, _TICKET, _PAGES, _INSIST = Ask
+_CONNECTION, _HANDSHAKE, _REQUEST, _TICKET, _PAGES, _INSIST, _MEDIA = Ask
 
 log = logger("edge")
 
@@ -169,6 +169,8 @@ class Shield:
             SHIELDED.labels("denied").inc()
             return _DENIED
         buckets = self._buckets
+        if kind is _MEDIA:
+            return None if buckets.take(source, _MEDIA, now) else self._refuse(source, request, now, page=False)
         if kind is _PAGES and not buckets.take(source, _PAGES, now):
             return self._refuse(source, request, now, page=True)
         if not buckets.take(source, _REQUEST, now):
@@ -304,7 +306,8 @@ def _note(source: Source, request: Request, now: MonotonicNs) -> Ask:
             source.since = now
         elif now - source.since >= _PLAYER_NS:
             source.did |= _LISTENED
-    return _REQUEST
+        return _MEDIA
+    return _MEDIA if rest.endswith((".m4s", ".mp4")) else _REQUEST
 
 
 def _readable(words: Sequence[str]) -> tuple[Network, ...]:

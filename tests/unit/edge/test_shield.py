@@ -273,6 +273,22 @@ async def test_while_an_edge_is_busy_with_requests_budgets_shrink_and_come_back(
     assert made.tightness == 1, "busy with something else than requests"
 
 
+async def test_players_of_hls_behind_one_address_go_on_while_an_edge_is_busy() -> None:
+    clock = VirtualClock()
+    edge = shield(clock)
+    carrier = Client(edge, "192.0.2.1")
+    for _ in range(10):  # 200 players ask for a playlist and a part each half second, and others flood
+        edge.meter.requests += 10_000
+        edge.tick(busy=True)
+        for _ in range(400):
+            assert carrier.get("/r/demo/opus.m3u8") == 0
+            assert carrier.get("/r/demo/opus/1/17.3.m4s") == 0
+        await clock.advance(1)
+    assert edge.tightness == TIGHTEST
+    assert {carrier.get() for _ in range(200)} == {0, 429}
+    assert carrier.get("/r/demo/opus.m3u8") == 0
+
+
 async def test_who_rehearses_is_not_limited_and_is_no_arrival() -> None:
     clock = VirtualClock()
     made = shield(clock, rates=Rates(requests=1))
