@@ -1,7 +1,7 @@
 /** Somebody has opened their link on another device: it moves there with one tap, by themself or by a host. */
 import type { Link } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button } from "../ui/parts";
+import { Alert, Button } from "../ui/parts";
 import type { StaffApi } from "./api";
 import type { RoomWatch } from "./room_watch";
 import { useAction } from "./use_action";
@@ -37,11 +37,7 @@ export function AskedNotices({ api, room, links, own, watch }: Props) {
           </Button>
         </div>
       ))}
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </div>
   );
 }

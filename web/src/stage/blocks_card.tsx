@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Block } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button } from "../ui/parts";
+import { Alert, Button } from "../ui/parts";
 import type { StaffApi } from "./api";
 import { useAction } from "./use_action";
 
@@ -39,11 +39,7 @@ export function BlocksCard({ api, room }: { api: StaffApi; room: string }) {
           </li>
         ))}
       </ul>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </details>
   );
 }

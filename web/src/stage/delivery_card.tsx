@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { StaffRoom } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button } from "../ui/parts";
+import { Alert, Button } from "../ui/parts";
 import type { StaffApi } from "./api";
 import type { RoomWatch } from "./room_watch";
 import { useAction } from "./use_action";
@@ -74,11 +74,7 @@ export function DeliveryCard({ api, room, now, watch }: Props) {
           </Button>
         </div>
       </form>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </section>
   );
 }

@@ -6,6 +6,7 @@ import type { RoomFields, StaffApi } from "./api";
 import { RoomForm } from "./room_form";
 import type { RoomWatch } from "./room_watch";
 import { useAction } from "./use_action";
+import { Alert } from "../ui/parts";
 
 export function EditCard({ api, room, watch }: { api: StaffApi; room: StaffRoom; watch: RoomWatch }) {
   const { t } = useI18n();
@@ -31,11 +32,7 @@ export function EditCard({ api, room, watch }: { api: StaffApi; room: StaffRoom;
       <p role="status" class="hint" data-testid="edit-status">
         {saved && t("form.saved")}
       </p>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </details>
   );
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Hand, Hands } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import { Icon } from "../ui/icons";
-import { Button, IconButton } from "../ui/parts";
+import { Alert, Button, IconButton } from "../ui/parts";
 import type { StaffApi } from "./api";
 import { useAction } from "./use_action";
 
@@ -58,11 +58,7 @@ export function HandsCard({ api, room, hands }: Props) {
         ))}
       </ol>
       {hidden > 0 && <p class="hint">{n("hands.more", hidden)}</p>}
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </section>
   );
 }
@@ -127,11 +123,7 @@ export function OwnHand({ api, room, hands }: Props) {
       <span role="status" class="hint" data-testid="own-place" data-position={mine ?? ""}>
         {mine !== null && t("hands.mine", { position: number(mine) })}
       </span>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </>
   );
 }

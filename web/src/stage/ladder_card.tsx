@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { LadderStep, LadderView, LadderWord } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button } from "../ui/parts";
+import { Alert, Button } from "../ui/parts";
 import type { StaffApi } from "./api";
 import { useAction } from "./use_action";
 
@@ -90,11 +90,7 @@ export function LadderCard({ api }: { api: StaffApi }) {
           </Button>
         </div>
       </form>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </section>
   );
 }

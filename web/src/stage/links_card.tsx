@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Link, Role, StaffRoom } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button, CopyButton, IconButton, ShareButton } from "../ui/parts";
+import { Alert, Button, CopyButton, IconButton, ShareButton } from "../ui/parts";
 import type { StaffApi } from "./api";
 import type { RoomWatch } from "./room_watch";
 import { useAction } from "./use_action";
@@ -54,11 +54,7 @@ export function LinksCard({ api, room, links, watch }: Props) {
           ))}
       </ul>
       <MakeLink api={api} room={room} watch={watch} />
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </section>
   );
 }
@@ -135,11 +131,7 @@ function MakeLink({ api, room, watch }: Omit<Props, "links">) {
         </Button>
       </div>
       {made?.url && <LinkBox title={t("links.new", { name: made.name })} url={made.url} testid="new-link" />}
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </form>
   );
 }

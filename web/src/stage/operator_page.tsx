@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { isOpen, type Audience, type Link, type StaffRoom } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button, Page, StatePill } from "../ui/parts";
+import { Alert, Button, Page, StatePill } from "../ui/parts";
 import type { RoomFields, StaffApi } from "./api";
 import { LadderCard } from "./ladder_card";
 import { InstallationDoorCard } from "./door_card";
@@ -127,11 +127,7 @@ function RoomRow({ api, room }: { api: StaffApi; room: StaffRoom }) {
         </Button>
       </div>
       {link?.url && <LinkBox title={t("operator.host")} url={link.url} testid="new-link" />}
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </li>
   );
 }

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Role, StagePerson } from "../api/types";
 import { useI18n } from "../i18n/i18n";
 import type { IconName } from "../ui/icons";
-import { Button, Dialog, Switch } from "../ui/parts";
+import { Alert, Button, Dialog, Switch } from "../ui/parts";
 import { manages, rolesToGive } from "./stage_rules";
 
 interface Props {
@@ -47,11 +47,7 @@ export function PersonDialog({ person, role, busy, problem, onClose, onRole, onR
           </li>
         )}
       </ul>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
       <div class="row">
         <Button onClick={onClose} testid="person-close">
           {t("app.close")}

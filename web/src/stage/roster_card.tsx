@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { isOpen, type Role, type Stage, type StaffRoom } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button } from "../ui/parts";
+import { Alert, Button } from "../ui/parts";
 import type { StaffApi } from "./api";
 import { PersonDialog } from "./person_dialog";
 import { RosterRow } from "./roster_row";
@@ -43,11 +43,7 @@ export function RosterCard({ api, room, stage, role, orders }: Props) {
           />
         ))}
       </ul>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
       {orders && people.length > 1 && isOpen(room.state) && <MuteAll api={api} room={room.room} />}
       {person && (
         <PersonDialog
@@ -95,11 +91,7 @@ function MuteAll({ api, room }: { api: StaffApi; room: string }) {
             ? t("host.mute-all.done", { names: muted.join(t("crowd.comma")) })
             : t("host.mute-all.nobody")}
       </p>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </div>
   );
 }

@@ -5,7 +5,7 @@ import { useI18n } from "../i18n/i18n";
 import type { TextKey } from "../i18n/i18n";
 import { useStore } from "../lib/store";
 import { Icon } from "../ui/icons";
-import { Button } from "../ui/parts";
+import { Alert, Button } from "../ui/parts";
 import type { StaffApi } from "./api";
 import { OwnHand } from "./hands_card";
 import type { Microphone } from "./microphone";
@@ -89,11 +89,7 @@ function MuteButton({ api, room, role, me, microphone }: Omit<Props, "presence" 
       >
         {muted ? t("speaker.unmute") : t("speaker.mute")}
       </Button>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </>
   );
 }

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Stage, StaffRoom } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button, Switch } from "../ui/parts";
+import { Alert, Button, Switch } from "../ui/parts";
 import type { StaffApi, StageSettings } from "./api";
 import type { RoomWatch } from "./room_watch";
 import { seatsTaken } from "./stage_rules";
@@ -66,11 +66,7 @@ export function StageSettingsCard({ api, room, stage, watch }: Props) {
           testid="noise-gate"
         />
       </form>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
     </details>
   );
 }

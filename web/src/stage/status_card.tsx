@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { InstallationStatus } from "../api/types";
 import { useI18n } from "../i18n/i18n";
-import { Button } from "../ui/parts";
+import { Alert, Button } from "../ui/parts";
 import type { StaffApi } from "./api";
 import { useAction } from "./use_action";
 
@@ -85,11 +85,7 @@ export function StatusCard({ api }: { api: StaffApi }) {
           </Button>
         </div>
       </form>
-      {problem && (
-        <p class="notice" role="alert">
-          {problem}
-        </p>
-      )}
+      <Alert text={problem} />
       <ul class="status-said">
         {said.map((event) => (
           <li key={event.id} class="row" data-testid="status-said">

@@ -206,6 +206,15 @@ export function Message(props: { title: string; text: string; testid: string; ch
   );
 }
 
+/** Why what was asked for did not happen, where it was asked. */
+export function Alert({ text }: { text: string | null }) {
+  return text ? (
+    <p class="notice" role="alert">
+      {text}
+    </p>
+  ) : null;
+}
+
 /** A person's initials on a colour of their own. */
 export function Avatar({ name, speaking, muted }: { name: string; speaking: boolean; muted: boolean }) {
   const words = name.trim().split(/\s+/);
