@@ -149,7 +149,9 @@ def test_jitter_makes_it_wait_longer_and_calm_makes_it_wait_less(packets):
     jittery = [n * 20 + (float(random.uniform(0, 80)) if n < 400 else 0.0) for n in range(1000)]
     heard = through(packets, jittery)
     assert 80 * 48 <= delay_samples(heard.pcm, packets, 350, 365) <= 130 * 48
-    assert delay_samples(heard.pcm, packets, 970, 985) <= (36 + 20) * 48  # 20 ms too late are left alone while somebody speaks
+    assert (
+        delay_samples(heard.pcm, packets, 970, 985) <= (36 + 20) * 48
+    )  # 20 ms too late are left alone while somebody speaks
     assert heard.playout.stats.lost <= 8
 
 
